@@ -1,0 +1,162 @@
+/**
+ * Every metric that Afterspan emits, once. Instruments, the `/metrics` text, the reference in `docs/telemetry.md` and the
+ * dashboards are made from this table; nothing else spells a metric's name.
+ */
+
+export type MetricKind = 'counter' | 'histogram' | 'updown' | 'gauge'
+
+export interface MetricEntry {
+  /** The OpenTelemetry name. */
+  readonly name: string
+  readonly kind: MetricKind
+  /** UCUM unit; `''` for a pure number. */
+  readonly unit: string
+  readonly description: string
+  readonly attributes: readonly string[]
+  /** The name of the series in Prometheus; a histogram's has `_bucket`, `_sum` and `_count` after it. */
+  readonly prometheus: string
+}
+
+export const SCOPE = 'afterspan'
+
+export const METRICS = {
+  deferred: {
+    name: 'afterspan.task.deferred',
+    kind: 'counter',
+    unit: '{task}',
+    description: 'Deferrals, whatever became of them.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_deferred_total',
+  },
+  finished: {
+    name: 'afterspan.task.finished',
+    kind: 'counter',
+    unit: '{task}',
+    description: 'Deferrals that have reached their outcome; each reaches exactly one.',
+    attributes: ['task.name', 'task.outcome'],
+    prometheus: 'afterspan_task_finished_total',
+  },
+  attempts: {
+    name: 'afterspan.task.attempts',
+    kind: 'counter',
+    unit: '{attempt}',
+    description: 'Runs of a handler that have ended; error.type is set where the result is error or timeout.',
+    attributes: ['task.name', 'task.result', 'error.type'],
+    prometheus: 'afterspan_task_attempts_total',
+  },
+  wait: {
+    name: 'afterspan.task.wait',
+    kind: 'histogram',
+    unit: 's',
+    description: 'From the moment an attempt might start to its start; intended delay and backoff are not counted.',
+    attributes: ['task.name', 'task.priority'],
+    prometheus: 'afterspan_task_wait_seconds',
+  },
+  duration: {
+    name: 'afterspan.task.duration',
+    kind: 'histogram',
+    unit: 's',
+    description: 'How long one attempt ran.',
+    attributes: ['task.name', 'task.result'],
+    prometheus: 'afterspan_task_duration_seconds',
+  },
+  effect: {
+    name: 'afterspan.task.effect',
+    kind: 'histogram',
+    unit: 's',
+    description: 'From the end of the response (outside a request: from the deferral) to the outcome.',
+    attributes: ['task.name', 'task.outcome', 'http.route'],
+    prometheus: 'afterspan_task_effect_seconds',
+  },
+  pending: {
+    name: 'afterspan.task.pending',
+    kind: 'updown',
+    unit: '{task}',
+    description: 'Deferrals without an outcome, by state.',
+    attributes: ['task.name', 'task.state'],
+    prometheus: 'afterspan_task_pending',
+  },
+  oldest: {
+    name: 'afterspan.task.oldest',
+    kind: 'gauge',
+    unit: 's',
+    description: 'Age of the task that has been ready for the longest; 0 when none is ready.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_oldest_seconds',
+  },
+  zombies: {
+    name: 'afterspan.task.zombies',
+    kind: 'updown',
+    unit: '{attempt}',
+    description: 'Attempts that timed out or were cancelled and whose handler runs on, each still in a slot.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_zombies',
+  },
+  deduplicated: {
+    name: 'afterspan.task.deduplicated',
+    kind: 'counter',
+    unit: '{task}',
+    description: 'Deferrals that found an unfinished one with the same key and got its handle.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_deduplicated_total',
+  },
+  retriesRefused: {
+    name: 'afterspan.task.retries.refused',
+    kind: 'counter',
+    unit: '{attempt}',
+    description: 'Retries that were allowed by attempts and retryIf but refused because the retry budget was used up.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_retries_refused_total',
+  },
+  limit: {
+    name: 'afterspan.concurrency.limit',
+    kind: 'gauge',
+    unit: '{attempt}',
+    description: 'How many attempts may run at once.',
+    attributes: [],
+    prometheus: 'afterspan_concurrency_limit',
+  },
+  used: {
+    name: 'afterspan.concurrency.used',
+    kind: 'gauge',
+    unit: '{attempt}',
+    description: 'How many slots are taken, zombies included.',
+    attributes: [],
+    prometheus: 'afterspan_concurrency_used',
+  },
+  telemetryLost: {
+    name: 'afterspan.telemetry.lost',
+    kind: 'counter',
+    unit: '{span}',
+    description: 'Spans that did not reach the exporter, by reason.',
+    attributes: ['reason'],
+    prometheus: 'afterspan_telemetry_lost_total',
+  },
+  telemetryCapped: {
+    name: 'afterspan.telemetry.capped',
+    kind: 'counter',
+    unit: '{name}',
+    description: 'Uses of a name beyond its limit, recorded under _other, by the kind of name.',
+    attributes: ['reason'],
+    prometheus: 'afterspan_telemetry_capped_total',
+  },
+  telemetryCaught: {
+    name: 'afterspan.telemetry.caught',
+    kind: 'counter',
+    unit: '{error}',
+    description: "Errors thrown by hooks, listeners, loggers or the telemetry pipeline that Afterspan kept from the app's work.",
+    attributes: ['reason'],
+    prometheus: 'afterspan_telemetry_caught_total',
+  },
+} as const satisfies Record<string, MetricEntry>
+
+export type MetricKey = keyof typeof METRICS
+
+/**
+ * Upper bounds of the histogram buckets, in seconds. The lower part is that of the HTTP semantic conventions
+ * (`http.server.request.duration`), with 1 and 2.5 ms below for tasks that start at once and 30 s to 15 min above for
+ * tasks that take, or wait, longer than any request would.
+ */
+export const SECONDS_BUCKETS: readonly number[] = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900,
+]

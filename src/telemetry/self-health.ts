@@ -1,0 +1,53 @@
+import { METRICS } from './catalogue.ts'
+
+/** Reasons in `afterspan.telemetry.*`; each exists as a series at 0 from the start. */
+export const REASONS = {
+  /** `queue_full`: more spans at once than the processor holds · `export_failed`: the collector did not take them ·
+   *  `shutdown`: still unsent when the time for shutting down was over. */
+  lost: ['queue_full', 'export_failed', 'shutdown'],
+  capped: ['task_names', 'routes', 'error_types'],
+  /** `span`, `metric`: the OpenTelemetry SDK threw · `listener`: one of `tasks.on` · `retry_if`, `logger`, `stats`. */
+  caught: ['span', 'metric', 'listener', 'retry_if', 'logger', 'stats'],
+} as const
+
+export type LossReason = (typeof REASONS.lost)[number]
+export type CapReason = (typeof REASONS.capped)[number]
+export type CaughtReason = (typeof REASONS.caught)[number]
+
+/** What the kit itself lost, capped or caught, counted for the whole process. */
+export class SelfHealth {
+  readonly #counts = new Map<string, { metric: 'telemetryLost' | 'telemetryCapped' | 'telemetryCaught'; reason: string; count: number }>()
+
+  constructor() {
+    for (const reason of REASONS.lost) this.#counts.set(`lost ${reason}`, { metric: 'telemetryLost', reason, count: 0 })
+    for (const reason of REASONS.capped) this.#counts.set(`capped ${reason}`, { metric: 'telemetryCapped', reason, count: 0 })
+    for (const reason of REASONS.caught) this.#counts.set(`caught ${reason}`, { metric: 'telemetryCaught', reason, count: 0 })
+  }
+
+  lost(reason: LossReason, spans = 1): void {
+    this.#counts.get(`lost ${reason}`)!.count += spans
+  }
+
+  capped(reason: CapReason): void {
+    this.#counts.get(`capped ${reason}`)!.count += 1
+  }
+
+  caught(reason: CaughtReason): void {
+    this.#counts.get(`caught ${reason}`)!.count += 1
+  }
+
+  /** All counts: the metric's key in the catalogue, the reason, the count. */
+  *entries(): IterableIterator<{ metric: 'telemetryLost' | 'telemetryCapped' | 'telemetryCaught'; reason: string; count: number }> {
+    yield* this.#counts.values()
+  }
+
+  /** The count of one metric and reason, by the metric's OpenTelemetry name. */
+  count(name: string, reason: string): number {
+    for (const entry of this.#counts.values()) {
+      if (METRICS[entry.metric].name === name && entry.reason === reason) return entry.count
+    }
+    return 0
+  }
+}
+
+export const selfHealth = new SelfHealth()
