@@ -1,0 +1,77 @@
+/**
+ * Every error that Afterspan raises, with what to do about it. `docs/errors.md` is made from this table.
+ */
+export const ERRORS = {
+  ERR_AFTERSPAN_OPTION: 'An option has a wrong type, lies outside its bounds, or is not known. Correct the option that the message names.',
+  ERR_AFTERSPAN_TASK_NAME: 'A task needs a name: a string of 1 to 200 characters.',
+  ERR_AFTERSPAN_TASK_EXISTS: 'A task of this name is defined already. Define each task once, at start-up, and share the Task it returns.',
+  ERR_AFTERSPAN_HANDLER: 'A task needs a handler: a function. It gets the payload and a context.',
+  ERR_AFTERSPAN_ANONYMOUS:
+    'A one-off task takes its name from its function, and an anonymous function has none. Give the function a name, or call tasks.defer(name, fn).',
+  ERR_AFTERSPAN_PROMISE: 'tasks.track takes work that is already running: a promise.',
+  ERR_AFTERSPAN_QUEUE_FULL: 'The task was dropped because queueLimit tasks were waiting. Slow the producer, raise queueLimit, or raise concurrency.',
+  ERR_AFTERSPAN_CLOSED: 'The task was dropped because tasks.close() was called, or the process is shutting down. Defer before closing.',
+  ERR_AFTERSPAN_TIMEOUT: 'The attempt ran for longer than its timeout. Pass context.signal on to what the handler awaits, or raise timeout.',
+  ERR_AFTERSPAN_CANCELLED: 'The task was cancelled, by its handle, its signal, its request, or close().',
+  ERR_AFTERSPAN_EVENT: 'tasks.on was given an event that does not exist, or a listener that is not a function.',
+  ERR_AFTERSPAN_TASKS: 'A function of afterspan/express needs what createTasks() returned as its first argument.',
+  ERR_AFTERSPAN_NO_MIDDLEWARE: 'The middleware was not mounted before this handler. Call app.use(middleware(tasks)) before the routes.',
+  ERR_AFTERSPAN_MISSING_PEER: 'A package that this part of Afterspan needs is not installed. Run the npm command in the message.',
+} as const
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** An error of Afterspan's own: `code` is stable, the message says what was wrong and what to do. */
+export class AfterspanError extends Error {
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'AfterspanError'
+    this.code = code
+  }
+}
+
+/** What `context.signal` carries, and what `retryIf` gets, when an attempt has run for longer than its timeout. */
+export class TimeoutError extends AfterspanError {
+  constructor(task: string, timeout: number) {
+    super('ERR_AFTERSPAN_TIMEOUT', `Task "${task}" ran for longer than its timeout of ${timeout} ms.`)
+    this.name = 'TimeoutError'
+  }
+}
+
+/** What `context.signal` carries when a task is cancelled while it runs; the reason given is its `cause`. */
+export class CancelledError extends AfterspanError {
+  constructor(task: string, reason?: unknown) {
+    super('ERR_AFTERSPAN_CANCELLED', `Task "${task}" was cancelled.`, reason === undefined ? undefined : { cause: reason })
+    this.name = 'CancelledError'
+  }
+}
+
+/**
+ * Thrown by a handler that knows when trying again makes sense, for example from a `Retry-After` header. It takes the
+ * place of the backoff of this one retry; `attempts`, `retryIf` and the retry budget hold as ever.
+ */
+export class RetryAfter extends Error {
+  /** Milliseconds until the task may run again, 0 to 2^31 - 1. */
+  readonly delay: number
+
+  /** @param when Milliseconds from now, or a date. A date in the past means at once. */
+  constructor(when: number | Date, message = 'Asked to be retried later', options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'RetryAfter'
+    const delay = when instanceof Date ? when.getTime() - Date.now() : when
+    if (typeof delay !== 'number' || Number.isNaN(delay)) {
+      throw new AfterspanError('ERR_AFTERSPAN_OPTION', `RetryAfter takes milliseconds or a valid Date, not ${String(when)}.`)
+    }
+    this.delay = Math.min(Math.max(0, delay), 2 ** 31 - 1)
+  }
+}
+
+/** Thrown by a handler that knows that no further attempt can succeed: the task fails at once. */
+export class Abandon extends Error {
+  constructor(message = 'Abandoned', options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'Abandon'
+  }
+}
