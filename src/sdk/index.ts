@@ -1,0 +1,1 @@
+export { createInMemoryTelemetry, type InMemoryTelemetry, type InMemoryTelemetryOptions } from './in-memory.ts'
