@@ -2,21 +2,28 @@
  * Every error that Afterspan raises, with what to do about it. `docs/errors.md` is made from this table.
  */
 export const ERRORS = {
-  ERR_AFTERSPAN_OPTION: 'An option has a wrong type, lies outside its bounds, or is not known. Correct the option that the message names.',
+  ERR_AFTERSPAN_OPTION:
+    'An option has a wrong type, lies outside its bounds, or is not known. Correct the option that the message names.',
   ERR_AFTERSPAN_TASK_NAME: 'A task needs a name: a string of 1 to 200 characters.',
-  ERR_AFTERSPAN_TASK_EXISTS: 'A task of this name is defined already. Define each task once, at start-up, and share the Task it returns.',
+  ERR_AFTERSPAN_TASK_EXISTS:
+    'A task of this name is defined already. Define each task once, at start-up, and share the Task it returns.',
   ERR_AFTERSPAN_HANDLER: 'A task needs a handler: a function. It gets the payload and a context.',
   ERR_AFTERSPAN_ANONYMOUS:
     'A one-off task takes its name from its function, and an anonymous function has none. Give the function a name, or call tasks.defer(name, fn).',
   ERR_AFTERSPAN_PROMISE: 'tasks.track takes work that is already running: a promise.',
-  ERR_AFTERSPAN_QUEUE_FULL: 'The task was dropped because queueLimit tasks were waiting. Slow the producer, raise queueLimit, or raise concurrency.',
-  ERR_AFTERSPAN_CLOSED: 'The task was dropped because tasks.close() was called, or the process is shutting down. Defer before closing.',
-  ERR_AFTERSPAN_TIMEOUT: 'The attempt ran for longer than its timeout. Pass context.signal on to what the handler awaits, or raise timeout.',
+  ERR_AFTERSPAN_QUEUE_FULL:
+    'The task was dropped because queueLimit tasks were waiting. Slow the producer, raise queueLimit, or raise concurrency.',
+  ERR_AFTERSPAN_CLOSED:
+    'The task was dropped because tasks.close() was called, or the process is shutting down. Defer before closing.',
+  ERR_AFTERSPAN_TIMEOUT:
+    'The attempt ran for longer than its timeout. Pass context.signal on to what the handler awaits, or raise timeout.',
   ERR_AFTERSPAN_CANCELLED: 'The task was cancelled, by its handle, its signal, its request, or close().',
   ERR_AFTERSPAN_EVENT: 'tasks.on was given an event that does not exist, or a listener that is not a function.',
   ERR_AFTERSPAN_TASKS: 'A function of afterspan/express needs what createTasks() returned as its first argument.',
-  ERR_AFTERSPAN_NO_MIDDLEWARE: 'The middleware was not mounted before this handler. Call app.use(middleware(tasks)) before the routes.',
-  ERR_AFTERSPAN_MISSING_PEER: 'A package that this part of Afterspan needs is not installed. Run the npm command in the message.',
+  ERR_AFTERSPAN_NO_MIDDLEWARE:
+    'The middleware was not mounted before this handler. Call app.use(middleware(tasks)) before the routes.',
+  ERR_AFTERSPAN_MISSING_PEER:
+    'A package that this part of Afterspan needs is not installed. Run the npm command in the message.',
 } as const
 
 export type ErrorCode = keyof typeof ERRORS
@@ -43,7 +50,11 @@ export class TimeoutError extends AfterspanError {
 /** What `context.signal` carries when a task is cancelled while it runs; the reason given is its `cause`. */
 export class CancelledError extends AfterspanError {
   constructor(task: string, reason?: unknown) {
-    super('ERR_AFTERSPAN_CANCELLED', `Task "${task}" was cancelled.`, reason === undefined ? undefined : { cause: reason })
+    super(
+      'ERR_AFTERSPAN_CANCELLED',
+      `Task "${task}" was cancelled.`,
+      reason === undefined ? undefined : { cause: reason },
+    )
     this.name = 'CancelledError'
   }
 }
@@ -62,7 +73,10 @@ export class RetryAfter extends Error {
     this.name = 'RetryAfter'
     const delay = when instanceof Date ? when.getTime() - Date.now() : when
     if (typeof delay !== 'number' || Number.isNaN(delay)) {
-      throw new AfterspanError('ERR_AFTERSPAN_OPTION', `RetryAfter takes milliseconds or a valid Date, not ${String(when)}.`)
+      throw new AfterspanError(
+        'ERR_AFTERSPAN_OPTION',
+        `RetryAfter takes milliseconds or a valid Date, not ${String(when)}.`,
+      )
     }
     this.delay = Math.min(Math.max(0, delay), 2 ** 31 - 1)
   }

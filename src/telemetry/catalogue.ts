@@ -144,7 +144,8 @@ export const METRICS = {
     name: 'afterspan.telemetry.caught',
     kind: 'counter',
     unit: '{error}',
-    description: "Errors thrown by hooks, listeners, loggers or the telemetry pipeline that Afterspan kept from the app's work.",
+    description:
+      "Errors thrown by hooks, listeners, loggers or the telemetry pipeline that Afterspan kept from the app's work.",
     attributes: ['reason'],
     prometheus: 'afterspan_telemetry_caught_total',
   },

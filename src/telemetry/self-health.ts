@@ -16,12 +16,17 @@ export type CaughtReason = (typeof REASONS.caught)[number]
 
 /** What the kit itself lost, capped or caught, counted for the whole process. */
 export class SelfHealth {
-  readonly #counts = new Map<string, { metric: 'telemetryLost' | 'telemetryCapped' | 'telemetryCaught'; reason: string; count: number }>()
+  readonly #counts = new Map<
+    string,
+    { metric: 'telemetryLost' | 'telemetryCapped' | 'telemetryCaught'; reason: string; count: number }
+  >()
 
   constructor() {
     for (const reason of REASONS.lost) this.#counts.set(`lost ${reason}`, { metric: 'telemetryLost', reason, count: 0 })
-    for (const reason of REASONS.capped) this.#counts.set(`capped ${reason}`, { metric: 'telemetryCapped', reason, count: 0 })
-    for (const reason of REASONS.caught) this.#counts.set(`caught ${reason}`, { metric: 'telemetryCaught', reason, count: 0 })
+    for (const reason of REASONS.capped)
+      this.#counts.set(`capped ${reason}`, { metric: 'telemetryCapped', reason, count: 0 })
+    for (const reason of REASONS.caught)
+      this.#counts.set(`caught ${reason}`, { metric: 'telemetryCaught', reason, count: 0 })
   }
 
   lost(reason: LossReason, spans = 1): void {
@@ -37,7 +42,11 @@ export class SelfHealth {
   }
 
   /** All counts: the metric's key in the catalogue, the reason, the count. */
-  *entries(): IterableIterator<{ metric: 'telemetryLost' | 'telemetryCapped' | 'telemetryCaught'; reason: string; count: number }> {
+  *entries(): IterableIterator<{
+    metric: 'telemetryLost' | 'telemetryCapped' | 'telemetryCaught'
+    reason: string
+    count: number
+  }> {
     yield* this.#counts.values()
   }
 

@@ -1,0 +1,214 @@
+import { AsyncResource } from 'node:async_hooks'
+import { type Context, context, type Span, type SpanContext, trace } from '@opentelemetry/api'
+import { AfterspanError } from '../model/errors.ts'
+import type { DeferOptions } from '../model/options.ts'
+import type { Origin } from '../model/origin.ts'
+import type { Outcome, Relation, State } from '../model/words.ts'
+import { Job } from '../scheduler/job.ts'
+import type { TaskQueue } from '../scheduler/task-queue.ts'
+import type { TaskTrace, TelemetryJob } from '../telemetry/telemetry.ts'
+import type { Scope } from './scope.ts'
+
+/** What a handler gets beside its payload. */
+export interface TaskContext {
+  /** Of the deferral, the same in all its attempts. */
+  readonly id: string
+  /** From 1. */
+  readonly attempt: number
+  /** Aborts at the attempt's timeout, and when the task is cancelled; its `reason` says which. */
+  readonly signal: AbortSignal
+  /** The attempt's own span; it is also the active one. */
+  readonly span: Span
+  /** The request that asked for it; undefined outside a request. */
+  readonly origin: Origin | undefined
+}
+
+export type Handler<P> = (payload: P, context: TaskContext) => unknown
+
+/** A deferral to hold on to. */
+export interface TaskHandle {
+  readonly id: string
+  /** The task's name. */
+  readonly task: string
+  /** Where it is, or how it has ended. */
+  readonly state: State | Outcome
+  /** Resolves when it is accepted to run; rejects with an AfterspanError when it was dropped. */
+  readonly accepted: Promise<void>
+  /** Resolves to how it ended; never rejects. */
+  readonly outcome: Promise<Outcome>
+  /** Why it did not complete, or why its last attempt failed; undefined otherwise. */
+  readonly error: unknown
+  /** Ends it as cancelled, whatever its state; false when it has ended already. */
+  cancel(reason?: unknown): boolean
+}
+
+/** What a deferral is made of, beside its options. */
+export interface Work {
+  readonly payload: unknown
+  readonly handler: Handler<never>
+  /** It runs already. */
+  readonly adopted: boolean
+  readonly cancel: (job: Deferral, reason: unknown) => boolean
+}
+
+/** One deferral: what the scheduler, the telemetry and the figures each see of it is an interface of this. */
+export class Deferral extends Job implements TelemetryJob {
+  readonly payload: unknown
+  readonly handler: Handler<never>
+  readonly relation: Relation
+  readonly origin: Origin | undefined
+  readonly parent: SpanContext | undefined
+  /** OpenTelemetry's context at the deferral. */
+  readonly context: Context
+  readonly trace: TaskTrace
+  /** The asynchronous context at the deferral, so that the handler sees the app's own AsyncLocalStorages of that request. */
+  readonly resource: AsyncResource | undefined
+  readonly handle: TaskHandle
+  #abort: AbortController | undefined
+  #resolve: ((outcome: Outcome) => void) | undefined
+  #outcome: Promise<Outcome> | undefined
+  #unlisten: (() => void) | undefined
+
+  constructor(
+    id: string,
+    seq: number,
+    task: TaskQueue<never>,
+    options: DeferOptions,
+    now: number,
+    work: Work,
+    scope: Scope | undefined,
+    taskTrace: TaskTrace,
+  ) {
+    super(id, seq, task, options, now)
+    this.payload = work.payload
+    this.handler = work.handler
+    this.relation = options.relation ?? task.plan.relation ?? (this.delay > 0 ? 'link' : 'child')
+    this.origin = scope?.origin
+    this.context = context.active()
+    this.parent = scope === undefined ? trace.getSpan(this.context)?.spanContext() : scope.spanContext
+    this.trace = taskTrace
+    this.resource = work.adopted ? undefined : new AsyncResource('AfterspanTask')
+    this.handle = new Handle(this, work.cancel)
+  }
+
+  /** The name under which it is counted. */
+  get label(): string {
+    return this.trace.name
+  }
+
+  /** Made when it is first asked for: most handlers need none. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    return this.#abort.signal
+  }
+
+  get outcomePromise(): Promise<Outcome> {
+    if (this.#outcome === undefined) {
+      this.#outcome =
+        this.outcome === undefined
+          ? new Promise((resolve) => {
+              this.#resolve = resolve
+            })
+          : Promise.resolve(this.outcome)
+    }
+    return this.#outcome
+  }
+
+  /** Cancels when the signal aborts; the listener goes when the deferral has ended. */
+  listenTo(signal: AbortSignal, cancel: (reason: unknown) => void): void {
+    const aborted = () => cancel(signal.reason)
+    signal.addEventListener('abort', aborted, { once: true })
+    this.#unlisten = () => signal.removeEventListener('abort', aborted)
+  }
+
+  abortAttempt(reason: Error): void {
+    this.#abort?.abort(reason)
+  }
+
+  /** The next attempt gets a signal of its own. */
+  forgetAttempt(): void {
+    this.#abort = undefined
+  }
+
+  /** Tells those who wait for the outcome. */
+  settle(outcome: Outcome): void {
+    this.#unlisten?.()
+    this.#unlisten = undefined
+    this.#resolve?.(outcome)
+  }
+}
+
+/** The context of one attempt. It keeps its own signal, also when a later attempt runs beside it. */
+export class AttemptContext implements TaskContext {
+  readonly id: string
+  readonly attempt: number
+  readonly origin: Origin | undefined
+  readonly #job: Deferral
+  readonly #span: Span | undefined
+  #signal: AbortSignal | undefined
+
+  constructor(job: Deferral) {
+    this.id = job.id
+    this.attempt = job.attempt
+    this.origin = job.origin
+    this.#job = job
+    this.#span = job.trace.attempt
+  }
+
+  get signal(): AbortSignal {
+    this.#signal ??= this.#job.run?.live === true && this.#job.attempt === this.attempt ? this.#job.signal : ENDED
+    return this.#signal
+  }
+
+  get span(): Span {
+    return this.#span ?? NO_SPAN
+  }
+}
+
+/** What a handler gets that asks for its signal only after its attempt was over. */
+const ENDED = AbortSignal.abort(new AfterspanError('ERR_AFTERSPAN_CANCELLED', 'The attempt is over.'))
+/** Stands in where the tracing set-up threw. */
+const NO_SPAN = trace.wrapSpanContext({ traceId: '0'.repeat(32), spanId: '0'.repeat(16), traceFlags: 0 })
+
+/** What `defer` returns: no more of a deferral than its user should see. */
+export class Handle implements TaskHandle {
+  readonly #job: Deferral
+  readonly #cancel: (job: Deferral, reason: unknown) => boolean
+
+  constructor(job: Deferral, cancel: (job: Deferral, reason: unknown) => boolean) {
+    this.#job = job
+    this.#cancel = cancel
+  }
+
+  get id(): string {
+    return this.#job.id
+  }
+
+  get task(): string {
+    return this.#job.task.name
+  }
+
+  get state(): State | Outcome {
+    return this.#job.outcome ?? this.#job.state ?? 'dropped'
+  }
+
+  get accepted(): Promise<void> {
+    if (this.#job.outcome !== 'dropped') return Promise.resolve()
+    const rejected = Promise.reject(this.#job.error)
+    // Nobody has to look.
+    rejected.catch(() => {})
+    return rejected
+  }
+
+  get outcome(): Promise<Outcome> {
+    return this.#job.outcomePromise
+  }
+
+  get error(): unknown {
+    return this.#job.error
+  }
+
+  cancel(reason?: unknown): boolean {
+    return this.#cancel(this.#job, reason)
+  }
+}

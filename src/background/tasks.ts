@@ -1,0 +1,412 @@
+import { randomBytes } from 'node:crypto'
+import type { MeterProvider, TracerProvider } from '@opentelemetry/api'
+import { context } from '@opentelemetry/api'
+import { type Clock, systemClock } from '../model/clock.ts'
+import { AfterspanError } from '../model/errors.ts'
+import { type Ledger, ledgerLine } from '../model/ledger.ts'
+import {
+  checkDefer,
+  checkGrace,
+  type DeferOptions,
+  resolveSettings,
+  resolveTask,
+  type SchedulingOptions,
+  type Settings,
+  type TaskOptions,
+} from '../model/options.ts'
+import type { Observer } from '../model/seam.ts'
+import { OTHER } from '../model/words.ts'
+import { Scheduler } from '../scheduler/scheduler.ts'
+import type { TaskQueue } from '../scheduler/task-queue.ts'
+import { Figures, type TaskFigures } from '../stats/figures.ts'
+import { selfHealth } from '../telemetry/self-health.ts'
+import { Telemetry } from '../telemetry/telemetry.ts'
+import { AttemptContext, Deferral, type Handler, type TaskContext, type TaskHandle } from './deferral.ts'
+import { type EventName, Events, type Listener } from './events.ts'
+import { FailureLog, write } from './failure-log.ts'
+import { Observers } from './observers.ts'
+import { currentScope, type Ending, inScope, type Scope } from './scope.ts'
+import { closeOnSignals, flushTelemetry } from './shutdown.ts'
+
+/** Options of `createTasks`. */
+export interface TasksOptions extends SchedulingOptions {
+  /** Where spans go. Default: the global provider, whenever it is registered. */
+  tracerProvider?: TracerProvider
+  /** Where metrics go. Default: the global provider, whenever it is registered. */
+  meterProvider?: MeterProvider
+}
+
+/** How `close` ends what is unfinished. */
+export interface CloseOptions {
+  /** How long attempts that run may go on, in ms: 0 to 2^31 - 1. Default 15,000. */
+  grace?: number
+  /**
+   * `true`: what waits may start as long as the grace lasts, and requests that are being answered may still defer. Default
+   * false: what waits is cancelled at once. A signal drains.
+   */
+  drain?: boolean
+}
+
+/** A named kind of work. */
+export interface Task<P> {
+  readonly name: string
+  /**
+   * Hands one payload to the task. It never throws for load: a deferral that is not accepted has the outcome `dropped`.
+   *
+   * @throws AfterspanError ERR_AFTERSPAN_OPTION for wrong options.
+   */
+  defer(
+    ...args: unknown extends P ? [payload?: P, options?: DeferOptions] : [payload: P, options?: DeferOptions]
+  ): TaskHandle
+}
+
+/** The figures of one moment. */
+export interface Snapshot {
+  readonly concurrency: { readonly limit: number; readonly used: number }
+  readonly queue: { readonly limit: number; readonly waiting: number }
+  /** `draining` and `closed` once `close` was called. */
+  readonly state: 'open' | 'draining' | 'closed'
+  readonly ledger: Ledger
+  readonly total: TaskFigures
+  readonly tasks: readonly (TaskFigures & { readonly name: string })[]
+}
+
+/** What only `afterspan/testing` sets, beside the public options. */
+export interface Internals {
+  readonly clock?: Clock
+  readonly random?: () => number
+}
+
+const ENDLESS = Number.POSITIVE_INFINITY
+
+/** Runs the background work of an app. Made by `createTasks`. */
+export class Tasks {
+  readonly #settings: Settings
+  readonly #options: TasksOptions
+  readonly #clock: Clock
+  readonly #scheduler: Scheduler<Deferral>
+  readonly #telemetry: Telemetry
+  readonly #figures: Figures
+  readonly #events = new Events()
+  readonly #observers: Observer<Deferral>
+  readonly #queues = new Map<string, { queue: TaskQueue<Deferral>; defined: boolean }>()
+  readonly #idPrefix = `${randomBytes(6).toString('hex')}-`
+  readonly #cancel = (job: Deferral, reason: unknown) => this.#scheduler.cancel(job, reason)
+  #seq = 0
+  /** Clock ms from which on nothing new is accepted; Infinity as long as it is open. */
+  #closedSince = ENDLESS
+  #draining = false
+  #closed: Promise<Ledger> | undefined
+  #forgetSignals: (() => void) | undefined
+
+  /** For the doors, which measure by the same clock. */
+  static clockOf(tasks: Tasks): Clock {
+    return tasks.#clock
+  }
+
+  constructor(options: TasksOptions = {}, internals: Internals = {}) {
+    this.#settings = resolveSettings(options, ['tracerProvider', 'meterProvider'])
+    this.#options = options
+    this.#clock = internals.clock ?? systemClock
+    this.#figures = new Figures(this.#clock)
+    this.#telemetry = new Telemetry({
+      clock: this.#clock,
+      limits: this.#settings.limits,
+      tracerProvider: options.tracerProvider,
+      meterProvider: options.meterProvider,
+      oldest: () => this.#oldest(),
+      limit: () => this.#scheduler.limit,
+      used: () => this.#scheduler.used,
+    })
+    const log = new FailureLog(this.#clock, this.#settings.logger)
+    this.#observers = new Observers(this.#telemetry, this.#figures, this.#events, log)
+    this.#scheduler = new Scheduler<Deferral>({
+      clock: this.#clock,
+      concurrency: this.#settings.concurrency,
+      queueLimit: this.#settings.queueLimit,
+      maxHold: this.#settings.maxHold,
+      random: internals.random ?? Math.random,
+      execute: (job) => this.#execute(job),
+      abort: (job, reason) => job.abortAttempt(reason),
+      observer: this.#observers,
+      hookThrew: () => selfHealth.caught('retry_if'),
+    })
+    const { shutdown } = this.#settings
+    if (shutdown !== undefined) {
+      this.#forgetSignals = closeOnSignals({
+        closeOnSignal: async () => {
+          await this.close({ grace: shutdown.grace, drain: true })
+        },
+        abandon: () => this.#scheduler.cancelAll('a second signal'),
+        leftBehind: () => this.#leftBehind(),
+      })
+    }
+  }
+
+  /**
+   * Defines a kind of work, with a handler and its options.
+   *
+   * @throws AfterspanError ERR_AFTERSPAN_TASK_NAME, ERR_AFTERSPAN_TASK_EXISTS, ERR_AFTERSPAN_HANDLER, ERR_AFTERSPAN_OPTION.
+   */
+  define<P>(name: string, handler: (payload: P, context: TaskContext) => unknown, options?: TaskOptions): Task<P> {
+    checkName(name)
+    checkHandler(name, handler)
+    const plan = resolveTask(options, this.#settings.plan)
+    const known = this.#queues.get(name)
+    if (known?.defined === true) {
+      throw new AfterspanError(
+        'ERR_AFTERSPAN_TASK_EXISTS',
+        `A task "${name}" is defined already. Define it once and share the Task.`,
+      )
+    }
+    const queue = known?.queue ?? this.#newQueue(name)
+    queue.plan = plan
+    this.#queues.set(name, { queue, defined: true })
+    const defer = (payload?: P, deferOptions?: DeferOptions) =>
+      this.#defer(queue, payload, handler as Handler<never>, deferOptions)
+    return Object.freeze({ name, defer }) as Task<P>
+  }
+
+  /**
+   * Defers one function, without `define`. Under the name of a defined task it runs by that task's options.
+   *
+   * @throws AfterspanError ERR_AFTERSPAN_TASK_NAME, ERR_AFTERSPAN_HANDLER, ERR_AFTERSPAN_OPTION.
+   */
+  defer(name: string, run: (context: TaskContext) => unknown, options?: DeferOptions): TaskHandle {
+    checkName(name)
+    checkHandler(name, run)
+    return this.#defer(this.#queueOf(name), undefined, (_payload: never, context: TaskContext) => run(context), options)
+  }
+
+  /**
+   * Tells of work that runs already, such as a floating promise: the same spans and metrics, no scheduling, no slot. Its
+   * rejection counts as handled.
+   *
+   * @throws AfterspanError ERR_AFTERSPAN_TASK_NAME, ERR_AFTERSPAN_PROMISE.
+   */
+  track(name: string, promise: PromiseLike<unknown>): TaskHandle {
+    checkName(name)
+    if (typeof (promise as PromiseLike<unknown> | undefined)?.then !== 'function') {
+      throw new AfterspanError(
+        'ERR_AFTERSPAN_PROMISE',
+        `tasks.track("${name}", …) takes a promise, got ${typeof promise}.`,
+      )
+    }
+    const job = this.#newJob(this.#queueOf(name), undefined, NOTHING, {}, currentScope(), true)
+    const run = this.#scheduler.adopt(job)
+    Promise.resolve(promise).then(
+      () => this.#scheduler.settle(run, 'ok'),
+      (error) => this.#scheduler.settle(run, 'error', error),
+    )
+    return job.handle
+  }
+
+  /** Listens to what happens; the function that is returned stops it. A listener that throws is counted and harms nobody. */
+  on<E extends EventName>(event: E, listener: Listener<E>): () => void {
+    return this.#events.on(event, listener)
+  }
+
+  /** The figures of this moment, which `health` and the dashboard show. */
+  snapshot(): Snapshot {
+    const ages = new Map<string, number>()
+    for (const [name, age] of this.#oldest()) {
+      const label = this.#telemetry.names.tasks.label(name)
+      ages.set(label, Math.max(age, ages.get(label) ?? 0))
+    }
+    return {
+      concurrency: { limit: this.#scheduler.limit, used: this.#scheduler.used },
+      queue: { limit: this.#settings.queueLimit, waiting: this.#scheduler.waiting },
+      state: this.#closedSince === ENDLESS ? 'open' : this.#draining ? 'draining' : 'closed',
+      ledger: this.ledger(),
+      ...this.#figures.read(ages),
+    }
+  }
+
+  /** The counts that always balance. */
+  ledger(): Ledger {
+    return this.#scheduler.ledger()
+  }
+
+  /**
+   * Stops accepting, lets attempts that run finish within `grace`, cancels the rest, flushes telemetry, and resolves to the
+   * ledger, in which every deferral then has its outcome. Also done on SIGTERM and SIGINT, unless `shutdown` is false. Called
+   * again, it returns the same promise.
+   *
+   * @throws AfterspanError ERR_AFTERSPAN_OPTION for wrong options.
+   */
+  close(options: CloseOptions = {}): Promise<Ledger> {
+    const grace = checkGrace(options.grace)
+    this.#closed ??= this.#close(grace, options.drain === true)
+    return this.#closed
+  }
+
+  async #close(grace: number, drain: boolean): Promise<Ledger> {
+    const now = this.#clock.now()
+    this.#closedSince = now
+    this.#draining = drain
+    if (drain) this.#scheduler.drain(now + grace)
+    else this.#scheduler.stop()
+    await this.#idleWithin(grace)
+    this.#draining = false
+    this.#scheduler.cancelAll('closed')
+    await flushTelemetry(this.#options.tracerProvider, this.#options.meterProvider)
+    this.#forgetSignals?.()
+    this.#telemetry.close()
+    const ledger = this.ledger()
+    write(this.#settings.logger, 'info', `afterspan: closed; ${ledgerLine(ledger)}`)
+    return ledger
+  }
+
+  async #idleWithin(grace: number): Promise<void> {
+    let cancelTimer: (() => void) | undefined
+    const timeIsUp = new Promise<void>((resolve) => {
+      cancelTimer = this.#clock.after(grace, resolve)
+    })
+    await Promise.race([this.#scheduler.idle(), timeIsUp])
+    cancelTimer?.()
+  }
+
+  #defer(
+    queue: TaskQueue<Deferral>,
+    payload: unknown,
+    handler: Handler<never>,
+    given: DeferOptions | undefined,
+  ): TaskHandle {
+    const options = checkDefer(given)
+    if (options.key !== undefined) {
+      const same = queue.keys.get(options.key)
+      if (same !== undefined) {
+        this.#observers.deduplicated(same)
+        return same.handle
+      }
+    }
+    const scope = currentScope()
+    const job = this.#newJob(queue, payload, handler, options, scope, false)
+    const refusal = this.#refusal(scope)
+    const response = refusal === undefined ? scope?.response : undefined
+    this.#scheduler.defer(job, response !== undefined, refusal)
+    if (job.state === 'held') response?.add({ responseOver: (ending) => this.#responseOver(job, ending) })
+    const { signal } = options
+    if (signal !== undefined && job.state !== undefined) {
+      if (signal.aborted) this.#scheduler.cancel(job, signal.reason)
+      else job.listenTo(signal, (reason) => this.#scheduler.cancel(job, reason))
+    }
+    return job.handle
+  }
+
+  #responseOver(job: Deferral, ending: Ending): void {
+    const { onAbort, onError } = this.#settings
+    if ((ending === 'aborted' && onAbort === 'cancel') || (ending === 'errored' && onError === 'cancel')) {
+      if (job.state === 'held') this.#scheduler.cancel(job, `the response was ${ending}`)
+    } else {
+      this.#scheduler.trigger(job)
+    }
+  }
+
+  #execute(job: Deferral): unknown {
+    const attempt = new AttemptContext(job)
+    const scope: Scope = {
+      origin: job.origin,
+      spanContext: job.trace.attempt?.spanContext() ?? job.parent,
+      since: job.deferredAt,
+      response: undefined,
+    }
+    const otel = this.#telemetry.contextOf(job)
+    return job.resource!.runInAsyncScope(() =>
+      inScope(scope, () => context.with(otel, () => (job.handler as Handler<unknown>)(job.payload, attempt))),
+    )
+  }
+
+  /** Why a deferral cannot be accepted, whatever the load. While draining, what was begun before may still defer. */
+  #refusal(scope: Scope | undefined): AfterspanError | undefined {
+    if (this.#closedSince === ENDLESS) return undefined
+    if (this.#draining && scope !== undefined && scope.since < this.#closedSince) return undefined
+    return new AfterspanError(
+      'ERR_AFTERSPAN_CLOSED',
+      'Dropped: tasks.close() was called, or the process is shutting down.',
+    )
+  }
+
+  #newJob(
+    queue: TaskQueue<Deferral>,
+    payload: unknown,
+    handler: Handler<never>,
+    options: DeferOptions,
+    scope: Scope | undefined,
+    adopted: boolean,
+  ): Deferral {
+    const seq = this.#seq++
+    const work = { payload, handler, adopted, cancel: this.#cancel }
+    const id = this.#idPrefix + seq.toString(36)
+    return new Deferral(
+      id,
+      seq,
+      queue as unknown as TaskQueue<never>,
+      options,
+      this.#clock.now(),
+      work,
+      scope,
+      this.#telemetry.trace(queue.name),
+    )
+  }
+
+  #queueOf(name: string): TaskQueue<Deferral> {
+    const known = this.#queues.get(name)
+    if (known !== undefined) return known.queue
+    // A name of its own costs memory for ever, so names that come with the data must not be kept without bound.
+    const label = this.#telemetry.names.tasks.label(name)
+    const kept = label === OTHER ? OTHER : name
+    const other = this.#queues.get(kept)
+    if (other !== undefined) return other.queue
+    const queue = this.#newQueue(kept)
+    this.#queues.set(kept, { queue, defined: false })
+    return queue
+  }
+
+  #newQueue(name: string): TaskQueue<Deferral> {
+    this.#telemetry.define(name)
+    this.#figures.define(this.#telemetry.names.tasks.label(name))
+    return this.#scheduler.task(name, this.#settings.plan)
+  }
+
+  *#oldest(): Iterable<readonly [string, number]> {
+    const now = this.#clock.now()
+    for (const { queue } of this.#queues.values()) {
+      const readyAt = queue.oldestReadyAt()
+      if (readyAt !== undefined) yield [queue.name, Math.max(0, now - readyAt)]
+    }
+  }
+
+  #leftBehind(): string | undefined {
+    if (this.#scheduler.unfinished === 0) return undefined
+    return `afterspan: the process exits with unfinished tasks, which are lost; ${ledgerLine(this.ledger())}`
+  }
+}
+
+const NOTHING: Handler<never> = () => undefined
+
+function checkName(name: unknown): void {
+  if (typeof name === 'string' && name.length >= 1 && name.length <= 200) return
+  const got = typeof name === 'string' ? `one of ${name.length}` : typeof name
+  throw new AfterspanError(
+    'ERR_AFTERSPAN_TASK_NAME',
+    `Expected a task's name to be a string of 1 to 200 characters, got ${got}.`,
+  )
+}
+
+function checkHandler(name: string, handler: unknown): void {
+  if (typeof handler === 'function') return
+  throw new AfterspanError(
+    'ERR_AFTERSPAN_HANDLER',
+    `Expected the handler of task "${name}" to be a function, got ${typeof handler}.`,
+  )
+}
+
+/**
+ * Makes what runs the background work of an app. Options are checked once, here.
+ *
+ * @throws AfterspanError ERR_AFTERSPAN_OPTION, with the option's name, the value and what is allowed.
+ */
+export function createTasks(options?: TasksOptions): Tasks {
+  return new Tasks(options)
+}

@@ -1,0 +1,88 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { SpanContext } from '@opentelemetry/api'
+import { type Ending, requestSpanContext, rpcMetadata, type Scope, type Waiting } from '../background/scope.ts'
+import type { Clock } from '../model/clock.ts'
+import type { Origin } from '../model/origin.ts'
+
+/** What Express adds to a request, as far as it is needed here. */
+interface RoutedRequest extends IncomingMessage {
+  readonly baseUrl?: string
+  readonly route?: { readonly path?: unknown }
+}
+
+const SCOPE = Symbol('afterspan.scope')
+
+/**
+ * One request: the origin of what is deferred in it, and the moment at which its response is over.
+ *
+ * The response is over, once, by whichever of these comes first: `finish`; `close` of the response, when the client went
+ * away or the response was destroyed; `close` of the request with its socket destroyed, which is all that a pipelined
+ * request gets whose predecessor ended the connection.
+ */
+export class RequestScope implements Scope, Origin {
+  static of(req: IncomingMessage): RequestScope | undefined {
+    return (req as { [SCOPE]?: RequestScope })[SCOPE]
+  }
+
+  readonly spanContext: SpanContext | undefined
+  readonly since: number
+  readonly method: string | undefined
+  endedAt: number | undefined = undefined
+  readonly #clock: Clock
+  readonly #rpc = rpcMetadata()
+  #req: RoutedRequest | undefined
+  #route: string | undefined
+  #waiting: Waiting[] | undefined = []
+
+  constructor(req: RoutedRequest, res: ServerResponse, clock: Clock) {
+    this.#clock = clock
+    this.#req = req
+    this.since = clock.now()
+    this.method = req.method
+    this.spanContext = requestSpanContext()
+    Object.defineProperty(req, SCOPE, { value: this })
+    res.once('finish', () => this.#over(res.statusCode >= 500 ? 'errored' : 'finished'))
+    res.once('close', () => this.#over(closing(req, res)))
+    req.once('close', () => {
+      if (req.socket.destroyed) this.#over(closing(req, res))
+    })
+  }
+
+  get origin(): Origin {
+    return this
+  }
+
+  get response(): { add(waiting: Waiting): void } | undefined {
+    return this.#waiting === undefined ? undefined : { add: (waiting) => this.#waiting!.push(waiting) }
+  }
+
+  get route(): string | undefined {
+    return this.#rpc?.route || this.#route || (this.#req === undefined ? undefined : routeOf(this.#req))
+  }
+
+  #over(ending: Ending): void {
+    const waiting = this.#waiting
+    if (waiting === undefined) return
+    this.#waiting = undefined
+    this.endedAt = this.#clock.now()
+    // The request itself, with its body, must not live as long as its tasks do.
+    this.#route = routeOf(this.#req!)
+    this.#req = undefined
+    for (const one of waiting) one.responseOver(ending)
+  }
+}
+
+/**
+ * How a response was over at its `close`. A client that goes away ends or resets its side of the socket first; where it did
+ * not, this side has destroyed the response: `res.destroy(error)`, or Express' own handler for an error after the headers.
+ */
+function closing(req: IncomingMessage, res: ServerResponse): Ending {
+  if (res.writableFinished) return res.statusCode >= 500 ? 'errored' : 'finished'
+  return req.socket.readableEnded || req.socket.errored != null ? 'aborted' : 'errored'
+}
+
+/** The route by Express' own properties, for apps that are not traced. */
+function routeOf(req: RoutedRequest): string | undefined {
+  const path = req.route?.path
+  return typeof path === 'string' ? (req.baseUrl ?? '') + path || '/' : undefined
+}

@@ -1,0 +1,267 @@
+import { checkFunction, checkNumber, checkObject, checkOneOf, MAX_MS } from './check.ts'
+import { AfterspanError } from './errors.ts'
+import type { RetryBudget, RetryPlan } from './retry.ts'
+import { ENDINGS, type OnEnding, PRIORITIES, type Priority, RELATIONS, type Relation } from './words.ts'
+
+/** When and how often a failed attempt is made again. */
+export interface RetryOptions {
+  /** Runs in all, the first included: 1 to 1,000. Default 1: no retry. */
+  attempts?: number
+  /** Upper bound of the first backoff in ms, 0 to 2^31 - 1. Default 1,000. */
+  initial?: number
+  /** By how much the bound grows with each attempt, 1 to 100. Default 2. */
+  factor?: number
+  /** Upper bound of every backoff in ms, 0 to 2^31 - 1. Default 30,000. */
+  max?: number
+  /** Whether this error is worth another attempt. Default: every error is, but `Abandon`. If it throws, there is no retry. */
+  retryIf?: (error: unknown) => boolean
+  /**
+   * Keeps an outage from being multiplied by its retries. Default `{ ratio: 0.2, perSecond: 10, reserve: 100 }`: up to 100
+   * retries at once, and in the long run 10 a second plus one per five first attempts. `false`: no limit.
+   */
+  budget?: Partial<RetryBudget> | false
+}
+
+/** Options of `tasks.define`. */
+export interface TaskOptions {
+  /** Which ready task starts first. Default `'medium'`. */
+  priority?: Priority
+  /** How many attempts of this task may run at once: 1 to Infinity. Default Infinity; the global limit holds as well. */
+  concurrency?: number
+  /** How long one attempt may run, in ms from its start: 1 to 2^31 - 1. Default: as long as it wants. */
+  timeout?: number
+  /** Default: one attempt. */
+  retry?: RetryOptions
+  /** How the spans hang on the trace of the request. Default `'child'`; `'link'` for a deferral with a delay. */
+  relation?: Relation
+}
+
+/** How many names Afterspan keeps apart in telemetry; the rest is recorded under `_other` and counted. */
+export interface Limits {
+  /** Task names: 1 to 10,000. Default 200. */
+  tasks?: number
+  /** Values of `http.route`: 1 to 10,000. Default 200. */
+  routes?: number
+  /** Error types per task: 1 to 1,000. Default 20. */
+  errorTypes?: number
+}
+
+/** What a signal (SIGTERM, SIGINT) does. */
+export interface ShutdownOptions {
+  /** How long accepted work may go on, in ms: 0 to 2^31 - 1. Default 15,000. */
+  grace?: number
+}
+
+/** Somewhere to write lines to; `console` and pino both fit. */
+export interface Logger {
+  info(message: string): void
+  warn(message: string): void
+  error(message: string): void
+}
+
+export interface SchedulingOptions {
+  /** How many attempts may run at once: 1 to Infinity. Default 128. */
+  concurrency?: number
+  /** How many tasks may wait (held, delayed, ready or retrying): 1 to Infinity. Beyond it a deferral is dropped. Default Infinity. */
+  queueLimit?: number
+  /** How long a task waits for the end of its response, in ms: 1 to 2^31 - 1. Default 60,000. */
+  maxHold?: number
+  /** What becomes of a request's tasks when its client went away before the answer was out. Default `'run'`. */
+  onAbort?: OnEnding
+  /** What becomes of them when the response has a status of 500 or more, or was destroyed by an error. Default `'run'`. */
+  onError?: OnEnding
+  /** Default of every task. */
+  priority?: Priority
+  /** Default of every task. */
+  timeout?: number
+  /** Default of every task. */
+  retry?: RetryOptions
+  /** Default of every task. */
+  relation?: Relation
+  limits?: Limits
+  /** `false`: leave SIGTERM and SIGINT alone. */
+  shutdown?: ShutdownOptions | false
+  /** Where the ledger and warnings are written. Default `console`. */
+  logger?: Logger
+}
+
+/** Options of one deferral. */
+export interface DeferOptions {
+  /** Milliseconds from the trigger to the earliest start: 0 to 2^31 - 1. Default 0. */
+  delay?: number
+  /** In place of the task's. */
+  priority?: Priority
+  /** In place of the task's. */
+  relation?: Relation
+  /** Cancels the task when it aborts, in whatever state it is. */
+  signal?: AbortSignal
+  /** A second deferral with the key of an unfinished one of the same task gets its handle. */
+  key?: string
+}
+
+/** The defaults, all of them, once. */
+export const DEFAULTS = {
+  concurrency: 128,
+  queueLimit: Number.POSITIVE_INFINITY,
+  maxHold: 60_000,
+  onAbort: 'run',
+  onError: 'run',
+  priority: 'medium',
+  grace: 15_000,
+  retry: { attempts: 1, initial: 1_000, factor: 2, max: 30_000, budget: { ratio: 0.2, perSecond: 10, reserve: 100 } },
+  limits: { tasks: 200, routes: 200, errorTypes: 20 },
+} as const
+
+/** The options of a task, checked and complete. */
+export interface TaskPlan {
+  readonly priority: Priority
+  readonly concurrency: number
+  /** ms; undefined: none. */
+  readonly timeout: number | undefined
+  readonly retry: RetryPlan
+  /** undefined: by what the deferral asks for. */
+  readonly relation: Relation | undefined
+}
+
+/** The options of `createTasks`, checked and complete. */
+export interface Settings {
+  readonly concurrency: number
+  readonly queueLimit: number
+  readonly maxHold: number
+  readonly onAbort: OnEnding
+  readonly onError: OnEnding
+  readonly plan: TaskPlan
+  readonly limits: Required<Limits>
+  readonly shutdown: Required<ShutdownOptions> | undefined
+  readonly logger: Logger
+}
+
+const COUNT = { min: 1, max: Number.POSITIVE_INFINITY, whole: true }
+const TIME = { min: 0, max: MAX_MS }
+const SOME_TIME = { min: 1, max: MAX_MS }
+
+const RETRY_OPTIONS = ['attempts', 'initial', 'factor', 'max', 'retryIf', 'budget'] satisfies (keyof RetryOptions)[]
+const TASK_OPTIONS = ['priority', 'concurrency', 'timeout', 'retry', 'relation'] satisfies (keyof TaskOptions)[]
+const DEFER_OPTIONS = ['delay', 'priority', 'relation', 'signal', 'key'] satisfies (keyof DeferOptions)[]
+const SCHEDULING_OPTIONS = [
+  'concurrency',
+  'queueLimit',
+  'maxHold',
+  'onAbort',
+  'onError',
+  'priority',
+  'timeout',
+  'retry',
+  'relation',
+  'limits',
+  'shutdown',
+  'logger',
+] satisfies (keyof SchedulingOptions)[]
+
+/** Checks the options of `createTasks`; `alsoKnown` are those that another layer reads. */
+export function resolveSettings(options: SchedulingOptions | undefined, alsoKnown: readonly string[] = []): Settings {
+  const given = checkObject('options', options, [...SCHEDULING_OPTIONS, ...alsoKnown])
+  const limits = checkObject('limits', given.limits, ['tasks', 'routes', 'errorTypes'])
+  return {
+    concurrency: checkNumber('concurrency', given.concurrency, COUNT) ?? DEFAULTS.concurrency,
+    queueLimit: checkNumber('queueLimit', given.queueLimit, COUNT) ?? DEFAULTS.queueLimit,
+    maxHold: checkNumber('maxHold', given.maxHold, SOME_TIME) ?? DEFAULTS.maxHold,
+    onAbort: checkOneOf('onAbort', given.onAbort, ENDINGS) ?? DEFAULTS.onAbort,
+    onError: checkOneOf('onError', given.onError, ENDINGS) ?? DEFAULTS.onError,
+    plan: {
+      priority: checkOneOf('priority', given.priority, PRIORITIES) ?? DEFAULTS.priority,
+      concurrency: Number.POSITIVE_INFINITY,
+      timeout: checkNumber('timeout', given.timeout, SOME_TIME),
+      retry: resolveRetry(given.retry, undefined),
+      relation: checkOneOf('relation', given.relation, RELATIONS),
+    },
+    limits: {
+      tasks: checkNumber('limits.tasks', limits.tasks, { min: 1, max: 10_000, whole: true }) ?? DEFAULTS.limits.tasks,
+      routes:
+        checkNumber('limits.routes', limits.routes, { min: 1, max: 10_000, whole: true }) ?? DEFAULTS.limits.routes,
+      errorTypes:
+        checkNumber('limits.errorTypes', limits.errorTypes, { min: 1, max: 1_000, whole: true }) ??
+        DEFAULTS.limits.errorTypes,
+    },
+    shutdown: resolveShutdown(given.shutdown),
+    logger: checkLogger(given.logger) ?? console,
+  }
+}
+
+/** Checks the options of `define`; what is not given comes from `createTasks`. */
+export function resolveTask(options: TaskOptions | undefined, defaults: TaskPlan): TaskPlan {
+  const given = checkObject('options', options, TASK_OPTIONS)
+  return {
+    priority: checkOneOf('priority', given.priority, PRIORITIES) ?? defaults.priority,
+    concurrency: checkNumber('concurrency', given.concurrency, COUNT) ?? defaults.concurrency,
+    timeout: checkNumber('timeout', given.timeout, SOME_TIME) ?? defaults.timeout,
+    retry: given.retry === undefined ? defaults.retry : resolveRetry(given.retry, defaults.retry),
+    relation: checkOneOf('relation', given.relation, RELATIONS) ?? defaults.relation,
+  }
+}
+
+/** Checks the options of one deferral. */
+export function checkDefer(options: DeferOptions | undefined): DeferOptions {
+  if (options === undefined) return NO_OPTIONS
+  const given = checkObject('options', options, DEFER_OPTIONS)
+  checkNumber('delay', given.delay, TIME)
+  checkOneOf('priority', given.priority, PRIORITIES)
+  checkOneOf('relation', given.relation, RELATIONS)
+  if (given.signal !== undefined && !(given.signal instanceof AbortSignal)) {
+    throw new AfterspanError(
+      'ERR_AFTERSPAN_OPTION',
+      `Expected \`signal\` to be an AbortSignal, got ${typeof given.signal}.`,
+    )
+  }
+  if (given.key !== undefined && (typeof given.key !== 'string' || given.key === '')) {
+    throw new AfterspanError(
+      'ERR_AFTERSPAN_OPTION',
+      `Expected \`key\` to be a string that is not empty, got ${typeof given.key}.`,
+    )
+  }
+  return given
+}
+
+const NO_OPTIONS: DeferOptions = Object.freeze({})
+
+/** Checks a grace period in ms; `undefined` gives the default. */
+export function checkGrace(grace: unknown): number {
+  return checkNumber('grace', grace, TIME) ?? DEFAULTS.grace
+}
+
+function resolveRetry(options: RetryOptions | undefined, defaults: RetryPlan | undefined): RetryPlan {
+  const given = checkObject('retry', options, RETRY_OPTIONS)
+  const base = defaults ?? { ...DEFAULTS.retry, retryIf: undefined }
+  return {
+    attempts: checkNumber('retry.attempts', given.attempts, { min: 1, max: 1_000, whole: true }) ?? base.attempts,
+    initial: checkNumber('retry.initial', given.initial, TIME) ?? base.initial,
+    factor: checkNumber('retry.factor', given.factor, { min: 1, max: 100 }) ?? base.factor,
+    max: checkNumber('retry.max', given.max, TIME) ?? base.max,
+    retryIf: checkFunction('retry.retryIf', given.retryIf) ?? base.retryIf,
+    budget: given.budget === undefined ? base.budget : resolveBudget(given.budget),
+  }
+}
+
+function resolveBudget(budget: Partial<RetryBudget> | false): RetryBudget | undefined {
+  if (budget === false) return undefined
+  const given = checkObject('retry.budget', budget, ['ratio', 'perSecond', 'reserve'])
+  const defaults = DEFAULTS.retry.budget
+  return {
+    ratio: checkNumber('retry.budget.ratio', given.ratio, { min: 0, max: 1_000 }) ?? defaults.ratio,
+    perSecond: checkNumber('retry.budget.perSecond', given.perSecond, { min: 0, max: 1_000_000 }) ?? defaults.perSecond,
+    reserve: checkNumber('retry.budget.reserve', given.reserve, { min: 0, max: 1_000_000 }) ?? defaults.reserve,
+  }
+}
+
+function resolveShutdown(shutdown: ShutdownOptions | false | undefined): Required<ShutdownOptions> | undefined {
+  if (shutdown === false) return undefined
+  const given = checkObject('shutdown', shutdown, ['grace'])
+  return { grace: checkNumber('shutdown.grace', given.grace, TIME) ?? DEFAULTS.grace }
+}
+
+function checkLogger(logger: Logger | undefined): Logger | undefined {
+  if (logger === undefined) return undefined
+  for (const method of ['info', 'warn', 'error'] as const)
+    checkFunction(`logger.${method}`, logger?.[method] ?? (null as never))
+  return logger
+}

@@ -1,0 +1,36 @@
+import type { Outcome, Result, State } from './words.ts'
+
+/** How an attempt ended. */
+export interface AttemptEnd {
+  readonly result: Result
+  /** What was thrown; undefined where the result is `ok`. */
+  readonly error: unknown
+  /** ms. */
+  readonly duration: number
+  /** The handler has not settled: it runs on as a zombie and keeps its slot. */
+  readonly zombie: boolean
+}
+
+/**
+ * What the scheduler tells of its work: the only way in which telemetry, figures and events learn of it. Each call comes
+ * after the scheduler has changed its own state, so an observer sees counts that balance. An observer must not throw.
+ *
+ * For one deferral the calls are: `deferred`; any number of `entered`; for each attempt `attemptStarted` and
+ * `attemptEnded`; `finished` once. A dropped one has `deferred` and `finished` alone.
+ */
+export interface Observer<J> {
+  deferred(job: J): void
+  /** The deferral is in a new state; `from` is undefined for the first. */
+  entered(job: J, state: State, from: State | undefined): void
+  /** The attempt `job.attempt` is about to run; `job.wait` is how long it waited, in ms. */
+  attemptStarted(job: J): void
+  attemptEnded(job: J, end: AttemptEnd): void
+  /** The deferral has its outcome; `from` is the state it was in, undefined if it was dropped. */
+  finished(job: J, outcome: Outcome, from: State | undefined): void
+  /** A handler that outlived its attempt has settled and its slot is free. */
+  zombieEnded(job: J): void
+  /** A retry was due by `attempts` and `retryIf`, but the budget was used up. */
+  retryRefused(job: J): void
+  /** A deferral asked for the key of this unfinished one. */
+  deduplicated(job: J): void
+}

@@ -1,0 +1,427 @@
+/**
+ * When an attempt runs.
+ *
+ * A deferral is in one state at a time, and leaves through exactly one outcome:
+ *
+ *     defer ─┬─────────────────────────────────────────────→ dropped      queueLimit reached, or closed
+ *            ├→ held ──trigger, maxHold──┐
+ *            │                           ├→ delayed ──delay over──┐
+ *            └───────────────────────────┴────────────────────────┴→ ready ──a slot is free──→ running
+ *                                                                     ↑                          │
+ *                                                                     └──backoff over── retrying ┤ error, timeout; attempts left
+ *                                                                                                ├→ completed
+ *                                                                                                └→ failed
+ *     cancel leads from every state to cancelled.
+ *
+ * - held: its request has not been answered. `trigger` fires once, at the end of the response; `maxHold` fires for it
+ *   when that never comes.
+ * - delayed, retrying: only time stands between it and readiness. It holds no slot.
+ * - ready: it waits for a slot, in the order of `ReadyQueue`.
+ * - running: one attempt holds a slot of the scheduler and one of its task. An attempt ends when its handler settles, at its
+ *   timeout, or when it is cancelled, whichever comes first. If the handler has not settled by then, the run remains as a
+ *   zombie: it keeps both slots, since its work goes on, and what it returns or throws later changes nothing.
+ *
+ * Each state has at most one timer, so a job has one place in one heap of timers. Every operation is O(log n) or better.
+ */
+
+import type { Clock } from '../model/clock.ts'
+import { Abandon, AfterspanError, CancelledError, RetryAfter, TimeoutError } from '../model/errors.ts'
+import type { Ledger } from '../model/ledger.ts'
+import type { TaskPlan } from '../model/options.ts'
+import { backoff } from '../model/retry.ts'
+import type { Observer } from '../model/seam.ts'
+import type { Outcome, Result, State } from '../model/words.ts'
+import type { Job, Run } from './job.ts'
+import { ReadyQueue } from './ready-queue.ts'
+import { TaskQueue } from './task-queue.ts'
+import { Timers } from './timers.ts'
+import { Turn } from './turn.ts'
+
+export interface SchedulerOptions<J extends Job> {
+  readonly clock: Clock
+  /** How many attempts may run at once. */
+  readonly concurrency: number
+  readonly queueLimit: number
+  /** ms. */
+  readonly maxHold: number
+  /** From 0 up to, not including, 1. */
+  readonly random: () => number
+  /** Runs the job's handler; may return a promise, may throw. */
+  readonly execute: (job: J) => unknown
+  /** Aborts the signal of the running attempt. */
+  readonly abort: (job: J, reason: Error) => void
+  readonly observer: Observer<J>
+  /** `retryIf` threw. */
+  readonly hookThrew: (error: unknown) => void
+}
+
+export class Scheduler<J extends Job> {
+  readonly clock: Clock
+  readonly #options: SchedulerOptions<J>
+  readonly #observer: Observer<J>
+  readonly #ready = new ReadyQueue<J>()
+  readonly #timers: Timers<J>
+  readonly #turn: Turn
+  readonly #runs = new Set<Run<J>>()
+  readonly #outcomes: Record<Outcome, number> = { completed: 0, failed: 0, cancelled: 0, dropped: 0, handed_off: 0 }
+  readonly #states: Record<State, number> = { held: 0, delayed: 0, ready: 0, running: 0, retrying: 0 }
+  readonly #whenIdle: (() => void)[] = []
+  #deferred = 0
+  #zombies = 0
+  readonly #tasks: TaskQueue<J>[] = []
+  #used = 0
+  #limit: number
+  #pumping = false
+  #pumpQueued = false
+  /** Clock ms from which on nothing more may start or be tried again; set by `stop` and `drain`. */
+  #lastStart = Number.POSITIVE_INFINITY
+
+  constructor(options: SchedulerOptions<J>) {
+    this.#options = options
+    this.#observer = options.observer
+    this.clock = options.clock
+    this.#limit = options.concurrency
+    this.#timers = new Timers(options.clock, (job) => this.#timeIsUp(job))
+    this.#turn = new Turn(options.clock, () => this.#pump())
+  }
+
+  get limit(): number {
+    return this.#limit
+  }
+
+  /** Slots taken, zombies included. */
+  get used(): number {
+    return this.#used
+  }
+
+  /** Accepted deferrals that do not run. */
+  get waiting(): number {
+    return this.#states.held + this.#states.delayed + this.#states.ready + this.#states.retrying
+  }
+
+  get unfinished(): number {
+    return this.waiting + this.#states.running
+  }
+
+  task(name: string, plan: TaskPlan): TaskQueue<J> {
+    const task = new TaskQueue<J>(name, plan, this.#tasks.length)
+    this.#tasks.push(task)
+    return task
+  }
+
+  /**
+   * Takes a job in. Held, it waits for `trigger`; otherwise its trigger is now.
+   *
+   * @param refusal Why it must not be accepted, whatever the load; it is dropped with this error.
+   */
+  defer(job: J, held: boolean, refusal?: AfterspanError): void {
+    this.#deferred++
+    const error = refusal ?? this.#overload()
+    if (error !== undefined) {
+      job.error = error
+      this.#observer.deferred(job)
+      this.#finish(job, 'dropped')
+      return
+    }
+    if (job.key !== undefined) job.task.keys.set(job.key, job)
+    if (held) {
+      this.#timers.set(job, job.deferredAt + this.#options.maxHold)
+      this.#enter(job, 'held', true)
+    } else {
+      this.#triggered(job, true)
+    }
+  }
+
+  /** Takes in work that runs already: no queue, no slot; it ends with `settle`. */
+  adopt(job: J): Run<J> {
+    this.#deferred++
+    job.attempt = 1
+    job.readyAt = job.startedAt = job.deferredAt
+    const run = { job, live: true }
+    job.run = run
+    this.#enter(job, 'running', true)
+    this.#observer.attemptStarted(job)
+    return run
+  }
+
+  /** Ends what was adopted. Without effect when it was cancelled before. */
+  settle(run: Run<J>, result: 'ok' | 'error', error?: unknown): void {
+    if (!run.live) return
+    this.#endAttempt(run.job, result, error, false)
+  }
+
+  /** The response is over: a held job may go on. Without effect in any other state. */
+  trigger(job: J): void {
+    if (job.state !== 'held') return
+    this.#timers.clear(job)
+    this.#triggered(job, false)
+  }
+
+  /** Ends the deferral as cancelled, in whatever state it is; false when it has an outcome already. */
+  cancel(job: J, reason?: unknown): boolean {
+    const state = job.state
+    if (state === undefined) return false
+    const error = new CancelledError(job.task.name, reason)
+    if (state === 'running') {
+      this.#abort(job, error)
+      // The abort may have made the handler settle at once, and so ended the attempt.
+      if (job.state !== 'running') return job.outcome === 'cancelled'
+      this.#endAttempt(job, 'cancelled', error, true)
+      this.#pump()
+      return true
+    }
+    if (state === 'ready') this.#ready.remove(job)
+    else this.#timers.clear(job)
+    job.error = error
+    this.#finish(job, 'cancelled')
+    return true
+  }
+
+  /** From now on nothing starts: all that waits is cancelled. Attempts that run go on. */
+  stop(): void {
+    this.#lastStart = Number.NEGATIVE_INFINITY
+    for (const job of this.#waitingJobs()) this.cancel(job, 'closed')
+  }
+
+  /** Lets what can start until `deadline` (clock ms) start, and cancels what cannot. */
+  drain(deadline: number): void {
+    this.#lastStart = deadline
+    for (const job of this.#waitingJobs()) {
+      if ((job.state === 'delayed' || job.state === 'retrying') && job.rank > deadline) this.cancel(job, 'closed')
+    }
+  }
+
+  /** Cancels everything. */
+  cancelAll(reason: unknown): void {
+    this.#lastStart = Number.NEGATIVE_INFINITY
+    for (const job of this.#waitingJobs()) this.cancel(job, reason)
+    for (const run of [...this.#runs]) if (run.live) this.cancel(run.job, reason)
+  }
+
+  /** Resolves when every deferral has its outcome; zombies are not waited for. */
+  idle(): Promise<void> {
+    if (this.unfinished === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#whenIdle.push(resolve))
+  }
+
+  ledger(): Ledger {
+    return {
+      deferred: this.#deferred,
+      outcomes: { ...this.#outcomes },
+      states: { ...this.#states },
+      zombies: this.#zombies,
+    }
+  }
+
+  #overload(): AfterspanError | undefined {
+    if (this.waiting < this.#options.queueLimit) return undefined
+    return new AfterspanError(
+      'ERR_AFTERSPAN_QUEUE_FULL',
+      `Dropped: queueLimit (${this.#options.queueLimit}) tasks are waiting.`,
+    )
+  }
+
+  #triggered(job: J, isNew: boolean): void {
+    if (job.delay > 0) {
+      const due = this.clock.now() + job.delay
+      this.#timers.set(job, due)
+      this.#enter(job, 'delayed', isNew)
+      if (due > this.#lastStart) this.cancel(job, 'closed')
+    } else {
+      this.#makeReady(job, isNew)
+    }
+  }
+
+  #makeReady(job: J, isNew: boolean): void {
+    job.readyAt = isNew ? job.deferredAt : this.clock.now()
+    this.#ready.add(job)
+    this.#enter(job, 'ready', isNew)
+    this.#queuePump()
+  }
+
+  #timeIsUp(job: J): void {
+    switch (job.state) {
+      case 'held':
+        this.#triggered(job, false)
+        break
+      case 'delayed':
+      case 'retrying':
+        this.#makeReady(job, false)
+        break
+      case 'running': {
+        const error = new TimeoutError(job.task.name, job.task.plan.timeout!)
+        const run = job.run!
+        this.#abort(job, error)
+        if (!run.live) return
+        this.#endAttempt(job, 'timeout', error, true)
+        this.#pump()
+      }
+    }
+  }
+
+  /** Starts come after the caller's own code, so that `defer` returns before the handler runs. */
+  #queuePump(): void {
+    if (this.#pumpQueued || this.#pumping || this.#used >= this.#limit) return
+    this.#pumpQueued = true
+    queueMicrotask(() => {
+      this.#pumpQueued = false
+      this.#pump()
+    })
+  }
+
+  #pump(): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    while (this.#states.ready > 0 && this.#used < this.#limit) {
+      const now = this.clock.now()
+      if (!this.#turn.allows(now)) break
+      const job = this.#ready.take(now)
+      if (job === undefined) break
+      this.#start(job, now)
+    }
+    this.#pumping = false
+  }
+
+  #start(job: J, now: number): void {
+    const task = job.task as TaskQueue<J>
+    job.attempt++
+    job.startedAt = now
+    const run: Run<J> = { job, live: true }
+    job.run = run
+    this.#runs.add(run)
+    this.#used++
+    task.running++
+    if (task.full) this.#ready.block(task)
+    if (job.attempt === 1) task.tokens(now)?.deposit()
+    if (task.plan.timeout !== undefined) this.#timers.set(job, now + task.plan.timeout)
+    this.#enter(job, 'running', false)
+    this.#observer.attemptStarted(job)
+    try {
+      const value = this.#options.execute(job)
+      if (isThenable(value)) {
+        Promise.resolve(value).then(
+          () => this.#settled(run, 'ok', undefined),
+          (error) => this.#settled(run, 'error', error),
+        )
+      } else {
+        this.#settled(run, 'ok', undefined)
+      }
+    } catch (error) {
+      this.#settled(run, 'error', error)
+    }
+  }
+
+  /** The handler of a run that holds slots has settled. */
+  #settled(run: Run<J>, result: 'ok' | 'error', error: unknown): void {
+    // Once only, whatever a thenable does.
+    if (!this.#runs.delete(run)) return
+    const task = run.job.task as TaskQueue<J>
+    const wasFull = task.full
+    this.#used--
+    task.running--
+    if (wasFull && !task.full) this.#ready.unblock(task)
+    if (run.live) {
+      this.#endAttempt(run.job, result, error, false)
+    } else {
+      task.zombies--
+      this.#zombies--
+      this.#observer.zombieEnded(run.job)
+    }
+    this.#pump()
+  }
+
+  #abort(job: J, error: Error): void {
+    this.#options.abort(job, error)
+  }
+
+  #endAttempt(job: J, result: Result, error: unknown, runsOn: boolean): void {
+    const now = this.clock.now()
+    const run = job.run!
+    run.live = false
+    job.run = undefined
+    this.#timers.clear(job)
+    // Adopted work holds no slot, so it leaves no zombie.
+    const zombie = runsOn && this.#runs.has(run)
+    if (zombie) {
+      job.task.zombies++
+      this.#zombies++
+    }
+    job.error = error
+    this.#observer.attemptEnded(job, { result, error, duration: Math.max(0, now - job.startedAt), zombie })
+    if (result === 'ok') this.#finish(job, 'completed')
+    else if (result === 'cancelled') this.#finish(job, 'cancelled')
+    else this.#retryOrFail(job, error, now)
+  }
+
+  #retryOrFail(job: J, error: unknown, now: number): void {
+    const plan = job.task.plan.retry
+    if (job.attempt >= plan.attempts || is(error, Abandon) || !this.#wantsRetry(job, error)) {
+      this.#finish(job, 'failed')
+      return
+    }
+    const due = now + (is(error, RetryAfter) ? error.delay : backoff(plan, job.attempt, this.#options.random()))
+    if (due > this.#lastStart) {
+      this.#finish(job, 'cancelled')
+      return
+    }
+    if (job.task.tokens(now)?.withdraw(now) === false) {
+      this.#observer.retryRefused(job)
+      this.#finish(job, 'failed')
+      return
+    }
+    this.#timers.set(job, due)
+    this.#enter(job, 'retrying', false)
+  }
+
+  #wantsRetry(job: J, error: unknown): boolean {
+    try {
+      return job.task.plan.retry.retryIf?.(error) ?? true
+    } catch (thrown) {
+      this.#options.hookThrew(thrown)
+      return false
+    }
+  }
+
+  #enter(job: J, state: State, isNew: boolean): void {
+    const from = job.state
+    if (from !== undefined) this.#states[from]--
+    job.state = state
+    this.#states[state]++
+    if (isNew) this.#observer.deferred(job)
+    this.#observer.entered(job, state, from)
+  }
+
+  #finish(job: J, outcome: Outcome): void {
+    const from = job.state
+    if (from !== undefined) this.#states[from]--
+    job.state = undefined
+    job.outcome = outcome
+    this.#outcomes[outcome]++
+    if (job.key !== undefined && job.task.keys.get(job.key) === (job as Job)) job.task.keys.delete(job.key)
+    this.#observer.finished(job, outcome, from)
+    if (this.unfinished === 0 && this.#whenIdle.length > 0) for (const resolve of this.#whenIdle.splice(0)) resolve()
+  }
+
+  #waitingJobs(): J[] {
+    const jobs: J[] = []
+    for (const job of this.#timers.jobs()) if (job.state !== 'running') jobs.push(job)
+    for (const task of this.#tasks) for (const job of task.readyJobs()) jobs.push(job)
+    return jobs
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+    typeof (value as { then?: unknown }).then === 'function'
+  )
+}
+
+/** `instanceof` for things that were thrown, some of which are Proxies whose traps throw. */
+function is<T>(thrown: unknown, type: abstract new (...args: never[]) => T): thrown is T {
+  try {
+    return thrown instanceof type
+  } catch {
+    return false
+  }
+}

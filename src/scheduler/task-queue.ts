@@ -1,0 +1,81 @@
+import type { TaskPlan } from '../model/options.ts'
+import { RetryTokens } from '../model/retry.ts'
+import { PRIORITIES, type Priority } from '../model/words.ts'
+import type { Ranked } from './heap.ts'
+import type { Job } from './job.ts'
+
+/** The ready jobs of one task in one priority, first in, first out. Ranked by its first job, among the lanes of other tasks. */
+export class Lane<J extends Job> implements Ranked {
+  readonly seq: number
+  rank = 0
+  place = -1
+  first: J | undefined = undefined
+  #last: J | undefined = undefined
+
+  constructor(seq: number) {
+    this.seq = seq
+  }
+
+  append(job: J): void {
+    job.previous = this.#last
+    job.next = undefined
+    if (this.#last === undefined) this.first = job
+    else this.#last.next = job
+    this.#last = job
+  }
+
+  remove(job: J): void {
+    if (job.previous === undefined) this.first = job.next
+    else job.previous.next = job.next
+    if (job.next === undefined) this.#last = job.previous
+    else job.next.previous = job.previous
+    job.previous = undefined
+    job.next = undefined
+  }
+}
+
+/** What the scheduler keeps for one task. */
+export class TaskQueue<J extends Job> {
+  readonly name: string
+  plan: TaskPlan
+  readonly lanes: Readonly<Record<Priority, Lane<J>>>
+  /** Slots taken, zombies included. */
+  running = 0
+  zombies = 0
+  readonly keys = new Map<string, J>()
+  #tokens: RetryTokens | undefined
+
+  constructor(name: string, plan: TaskPlan, seq: number) {
+    this.name = name
+    this.plan = plan
+    this.lanes = { high: new Lane(seq), medium: new Lane(seq), low: new Lane(seq) }
+  }
+
+  /** Whether it is at its own concurrency; its lanes then stand outside the ready queue's heaps, and hold nobody up. */
+  get full(): boolean {
+    return this.running >= this.plan.concurrency
+  }
+
+  /** The retry budget; undefined where there is none. */
+  tokens(now: number): RetryTokens | undefined {
+    const budget = this.plan.retry.budget
+    if (this.#tokens === undefined && budget !== undefined) this.#tokens = new RetryTokens(budget, now)
+    return this.#tokens
+  }
+
+  *readyJobs(): IterableIterator<J> {
+    for (const priority of PRIORITIES) {
+      for (let job = this.lanes[priority].first; job !== undefined; job = job.next) yield job
+    }
+  }
+
+  /** When its oldest ready job became ready, clock ms; undefined when none is. */
+  oldestReadyAt(): number | undefined {
+    let oldest: number | undefined
+    for (const priority of PRIORITIES) {
+      const first = this.lanes[priority].first
+      if (first !== undefined && (oldest === undefined || first.readyAt < oldest)) oldest = first.readyAt
+    }
+    return oldest
+  }
+}

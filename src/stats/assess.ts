@@ -1,0 +1,70 @@
+import type { TaskFigures } from './figures.ts'
+
+export type HealthStatus = 'ok' | 'degraded' | 'unhealthy'
+
+/** From where on background work counts as degraded or unhealthy. */
+export interface HealthLimits {
+  /** Share of failed deferrals in the last five minutes, 0 to 1. */
+  readonly failureRatio: { readonly degraded: number; readonly unhealthy: number }
+  /** The ratio says nothing below this many completed or failed deferrals in the last five minutes. */
+  readonly minimum: number
+  /** Age of the oldest ready task, seconds. */
+  readonly oldest: { readonly degraded: number; readonly unhealthy: number }
+  /** Share of `queueLimit` that waits, 0 to 1; at 1 deferrals are dropped. */
+  readonly queue: { readonly degraded: number; readonly unhealthy: number }
+}
+
+export const HEALTH_LIMITS: HealthLimits = {
+  failureRatio: { degraded: 0.05, unhealthy: 0.5 },
+  minimum: 10,
+  oldest: { degraded: 30, unhealthy: 300 },
+  queue: { degraded: 0.8, unhealthy: 1 },
+}
+
+interface Assessed {
+  readonly state: 'open' | 'draining' | 'closed'
+  readonly queue: { readonly limit: number; readonly waiting: number }
+  readonly concurrency: { readonly limit: number }
+  readonly total: TaskFigures
+  readonly tasks: readonly (TaskFigures & { readonly name: string })[]
+}
+
+/** Judges the figures of one moment; each reason names the task, the figure and the limit that it crossed. */
+export function assess(snapshot: Assessed, limits: HealthLimits): { status: HealthStatus; reasons: string[] } {
+  const found: { level: 'degraded' | 'unhealthy'; reason: string }[] = []
+  const judge = (value: number, limit: { degraded: number; unhealthy: number }, say: (limit: number) => string) => {
+    if (value >= limit.unhealthy) found.push({ level: 'unhealthy', reason: say(limit.unhealthy) })
+    else if (value >= limit.degraded) found.push({ level: 'degraded', reason: say(limit.degraded) })
+  }
+  if (snapshot.state !== 'open')
+    found.push({ level: 'unhealthy', reason: `no new tasks are accepted: ${snapshot.state}` })
+  for (const task of snapshot.tasks) {
+    const { completed, failed } = task.recent
+    if (task.failureRatio !== null && completed + failed >= limits.minimum) {
+      const percent = `${(100 * task.failureRatio).toFixed(1)} %`
+      judge(
+        task.failureRatio,
+        limits.failureRatio,
+        (limit) =>
+          `${task.name}: ${percent} of ${completed + failed} failed in the last 5 minutes (limit ${100 * limit} %)`,
+      )
+    }
+    const oldest = task.oldestWaiting ?? 0
+    judge(
+      oldest,
+      limits.oldest,
+      (limit) => `${task.name}: the oldest task has been ready for ${oldest.toFixed(1)} s (limit ${limit} s)`,
+    )
+  }
+  const { waiting, limit: queueLimit } = snapshot.queue
+  judge(waiting / queueLimit, limits.queue, () => `${waiting} tasks wait of at most ${queueLimit}`)
+  if (snapshot.total.zombies > 0) {
+    const level = snapshot.total.zombies >= snapshot.concurrency.limit ? 'unhealthy' : 'degraded'
+    found.push({
+      level,
+      reason: `${snapshot.total.zombies} handlers run on after their timeout or cancellation and keep their slots`,
+    })
+  }
+  const status = found.some(({ level }) => level === 'unhealthy') ? 'unhealthy' : found.length > 0 ? 'degraded' : 'ok'
+  return { status, reasons: found.map(({ reason }) => reason) }
+}

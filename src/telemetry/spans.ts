@@ -1,0 +1,176 @@
+import {
+  type Attributes,
+  type Context,
+  type Link,
+  ROOT_CONTEXT,
+  type Span,
+  type SpanContext,
+  SpanStatusCode,
+  type Tracer,
+  type TracerProvider,
+  trace,
+} from '@opentelemetry/api'
+import { describeError } from '../model/describe-error.ts'
+import type { Origin } from '../model/origin.ts'
+import type { AttemptEnd } from '../model/seam.ts'
+import type { Outcome, Priority, Relation } from '../model/words.ts'
+import { SCOPE } from './catalogue.ts'
+import { clean } from './names.ts'
+
+/** What the spans need to know of a deferral; `trace` is theirs to keep. */
+export interface Traced {
+  readonly id: string
+  readonly priority: Priority
+  readonly relation: Relation
+  /** ms. */
+  readonly delay: number
+  /** From 1. */
+  readonly attempt: number
+  /** Of the current attempt, ms. */
+  readonly wait: number
+  readonly origin: Origin | undefined
+  /** The span that the deferral hangs on: the SERVER span, or that of the attempt in which it was deferred. */
+  readonly parent: SpanContext | undefined
+  /** The context in which it was deferred. */
+  readonly context: Context
+  readonly trace: Trace
+}
+
+/** The spans of one deferral. */
+export class Trace {
+  /** The task's name as it stands in telemetry. */
+  readonly name: string
+  /** The running attempt. */
+  attempt: Span | undefined = undefined
+  /** The attempt before, or after the last one that. */
+  previous: SpanContext | undefined = undefined
+  /** The span from `defer()` to the start, as long as it is open. */
+  waiting: Span | undefined = undefined
+  /** What a linked attempt is linked to: the `defer` span. */
+  asked: SpanContext | undefined = undefined
+
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
+/** A `defer` span is closed when the start is further away than this, ms: an open span is invisible in Jaeger. */
+export const LONGEST_DEFER_SPAN = 60_000
+
+/**
+ * The spans that a deferral leaves behind, by its relation to the origin:
+ *
+ * - child: `task {name}`, one per attempt, under the SERVER span.
+ * - link: `defer {name}` in the origin's trace from `defer()` to the start; each attempt is the root of a trace of its own,
+ *   linked to it. Jaeger shows no back-links, so the origin's trace carries one too: on the `defer` span for the first
+ *   attempt, on a short `started {name}` span for later ones, or when the `defer` span is closed already.
+ * - none: each attempt is the root of a trace of its own.
+ *
+ * An attempt after the first is linked to the one before it and never nested in it.
+ */
+export class Spans {
+  readonly #tracer: Tracer
+
+  constructor(provider: TracerProvider | undefined) {
+    this.#tracer = (provider ?? trace.getTracerProvider()).getTracer(SCOPE)
+  }
+
+  deferred(job: Traced): void {
+    if (job.relation !== 'link' || job.parent === undefined) return
+    const span = this.#tracer.startSpan(
+      `defer ${job.trace.name}`,
+      { attributes: attributesOf(job) },
+      under(job.context, job.parent),
+    )
+    job.trace.asked = span.spanContext()
+    if (job.delay > LONGEST_DEFER_SPAN) span.end()
+    else job.trace.waiting = span
+  }
+
+  /** Ends a `defer` span whose task has not started, because it waits too long or because it never will. */
+  gaveUpWaiting(job: Traced, outcome?: Outcome): void {
+    if (outcome !== undefined) job.trace.waiting?.setAttribute('task.outcome', outcome)
+    job.trace.waiting?.end()
+    job.trace.waiting = undefined
+  }
+
+  /** Tells the request's own trace of a task that will leave no span. */
+  dropped(job: Traced, error: unknown): void {
+    trace.getSpan(job.context)?.addEvent('task dropped', {
+      'task.name': job.trace.name,
+      'task.id': job.id,
+      reason: describeError(error).message,
+    })
+  }
+
+  attemptStarted(job: Traced): void {
+    const { name, previous, asked } = job.trace
+    const attributes = attributesOf(job)
+    attributes['task.attempt'] = job.attempt
+    attributes['task.wait'] = job.wait / 1000
+    const links: Link[] = []
+    const origin = asked ?? job.parent
+    if (job.relation === 'link' && origin !== undefined) links.push({ context: origin })
+    if (previous !== undefined) links.push({ context: previous })
+    const span =
+      job.relation === 'child'
+        ? this.#tracer.startSpan(`task ${name}`, { attributes, links }, under(job.context, job.parent))
+        : this.#tracer.startSpan(`task ${name}`, { attributes, links, root: true }, job.context)
+    job.trace.attempt = span
+    if (job.relation === 'link') this.#linkBack(job, span.spanContext())
+  }
+
+  /** The context in which the handler of the running attempt is called. */
+  contextOf(job: Traced): Context {
+    const span = job.trace.attempt
+    return span === undefined ? job.context : trace.setSpan(job.context, span)
+  }
+
+  attemptEnded(job: Traced, end: AttemptEnd, errorType: string | undefined): void {
+    const span = job.trace.attempt
+    if (span === undefined) return
+    job.trace.attempt = undefined
+    job.trace.previous = span.spanContext()
+    span.setAttribute('task.result', end.result)
+    if (errorType !== undefined && span.isRecording()) {
+      const { message, stack } = describeError(end.error)
+      span.setAttribute('error.type', errorType)
+      span.setStatus({ code: SpanStatusCode.ERROR, message })
+      // A plain object of strings: the SDK reads an exception's properties without care.
+      span.recordException(stack === undefined ? { name: errorType, message } : { name: errorType, message, stack })
+    }
+    span.end()
+  }
+
+  #linkBack(job: Traced, attempt: SpanContext): void {
+    const { waiting } = job.trace
+    if (waiting !== undefined) {
+      waiting.addLink({ context: attempt })
+      waiting.end()
+      job.trace.waiting = undefined
+    } else if (job.parent !== undefined) {
+      const links = [{ context: attempt }]
+      const attributes = attributesOf(job)
+      attributes['task.attempt'] = job.attempt
+      this.#tracer.startSpan(`started ${job.trace.name}`, { attributes, links }, under(job.context, job.parent)).end()
+    }
+  }
+}
+
+function attributesOf(job: Traced): Attributes {
+  const attributes: Attributes = {
+    'task.name': job.trace.name,
+    'task.id': job.id,
+    'task.priority': job.priority,
+  }
+  const origin = job.origin
+  if (origin !== undefined) {
+    if (origin.route !== undefined) attributes['http.route'] = clean(origin.route)
+    if (origin.method !== undefined) attributes['http.request.method'] = origin.method
+  }
+  return attributes
+}
+
+function under(context: Context, parent: SpanContext | undefined): Context {
+  return parent === undefined ? trace.deleteSpan(context ?? ROOT_CONTEXT) : trace.setSpanContext(context, parent)
+}

@@ -1,0 +1,199 @@
+import type { Context, MeterProvider, TracerProvider } from '@opentelemetry/api'
+import type { Clock } from '../model/clock.ts'
+import { describeError } from '../model/describe-error.ts'
+import type { Limits } from '../model/options.ts'
+import type { AttemptEnd, Observer } from '../model/seam.ts'
+import type { Outcome, State } from '../model/words.ts'
+import { type GaugeSource, MetricRegistry } from './metric-registry.ts'
+import { Names } from './names.ts'
+import { type CaughtReason, selfHealth } from './self-health.ts'
+import { LONGEST_DEFER_SPAN, Spans, Trace, type Traced } from './spans.ts'
+import type { TaskTally } from './tally.ts'
+
+/** What telemetry needs to know of a deferral. */
+export interface TelemetryJob extends Traced {
+  readonly trace: TaskTrace
+  /** Clock ms. */
+  readonly deferredAt: number
+  readonly error: unknown
+}
+
+/** The spans of one deferral, and the counts of its task. */
+export class TaskTrace extends Trace {
+  readonly tally: TaskTally
+
+  constructor(name: string, tally: TaskTally) {
+    super(name)
+    this.tally = tally
+  }
+}
+
+export interface TelemetryOptions {
+  readonly clock: Clock
+  readonly limits: Required<Limits>
+  readonly tracerProvider: TracerProvider | undefined
+  readonly meterProvider: MeterProvider | undefined
+  /** The raw name and the age in ms of the oldest ready task, of every task. */
+  readonly oldest: () => Iterable<readonly [name: string, age: number]>
+  readonly limit: () => number
+  readonly used: () => number
+}
+
+/** What an attempt leaves behind: spans, metrics, exemplars. It observes the scheduler, and never throws into it. */
+export class Telemetry implements Observer<TelemetryJob> {
+  readonly names: Names
+  readonly #clock: Clock
+  readonly #spans: Spans
+  readonly #registry: MetricRegistry
+  readonly #source: GaugeSource
+  /** Deferrals with an open `defer` span, the oldest first. */
+  readonly #waiting = new Set<TelemetryJob>()
+  #sweeping = false
+
+  constructor(options: TelemetryOptions) {
+    this.names = new Names(options.limits)
+    this.#clock = options.clock
+    this.#spans = new Spans(options.tracerProvider)
+    this.#registry = MetricRegistry.for(options.meterProvider)
+    const labelled = () => this.#labelled(options.oldest())
+    this.#source = { limit: options.limit, used: options.used, oldest: labelled }
+    this.#registry.sources.add(this.#source)
+  }
+
+  /** To be called when a task is defined: its series exist at 0 from then on. */
+  define(name: string): void {
+    this.#registry.tally(this.names.tasks.label(name))
+  }
+
+  /** What a new deferral of the task carries with it. */
+  trace(name: string): TaskTrace {
+    const label = this.names.tasks.label(name)
+    return new TaskTrace(label, this.#registry.tally(label))
+  }
+
+  /** The context in which the handler of the running attempt is called. */
+  contextOf(job: TelemetryJob): Context {
+    return this.#spans.contextOf(job)
+  }
+
+  /** Its gauges are no longer reported; the counts stay. */
+  close(): void {
+    this.#registry.sources.delete(this.#source)
+  }
+
+  deferred(job: TelemetryJob): void {
+    job.trace.tally.deferred.value++
+    if (job.relation !== 'link') return
+    guarded('span', () => {
+      this.#spans.deferred(job)
+      if (job.trace.waiting !== undefined) this.#watch(job)
+    })
+  }
+
+  entered(job: TelemetryJob, state: State, from: State | undefined): void {
+    const { pending } = job.trace.tally
+    if (from !== undefined) pending[from].value--
+    pending[state].value++
+  }
+
+  attemptStarted(job: TelemetryJob): void {
+    this.#waiting.delete(job)
+    guarded('span', () => this.#spans.attemptStarted(job))
+    guarded('metric', () => {
+      const series = job.trace.tally.wait(job.priority)
+      const seconds = job.wait / 1000
+      this.#registry.instruments.wait.record(seconds, series.attributes, job.context)
+      const span = job.trace.attempt?.spanContext()
+      if (span !== undefined) series.note(seconds, span)
+    })
+  }
+
+  attemptEnded(job: TelemetryJob, end: AttemptEnd): void {
+    const { tally, name } = job.trace
+    const failed = end.result === 'error' || end.result === 'timeout'
+    const errorType = failed ? this.names.errorType(name, describeError(end.error).type) : undefined
+    tally.attempts(end.result, errorType).value++
+    if (end.zombie) tally.zombies.value++
+    guarded('span', () => this.#spans.attemptEnded(job, end, errorType))
+    guarded('metric', () => {
+      const series = tally.duration(end.result)
+      const seconds = end.duration / 1000
+      this.#registry.instruments.duration.record(seconds, series.attributes, job.context)
+      if (job.trace.previous !== undefined) series.note(seconds, job.trace.previous)
+    })
+  }
+
+  finished(job: TelemetryJob, outcome: Outcome, from: State | undefined): void {
+    const { tally } = job.trace
+    if (from !== undefined) tally.pending[from].value--
+    tally.finished[outcome].value++
+    guarded('span', () => {
+      this.#waiting.delete(job)
+      if (job.trace.waiting !== undefined) this.#spans.gaveUpWaiting(job, outcome)
+      if (outcome === 'dropped') this.#spans.dropped(job, job.error)
+    })
+    guarded('metric', () => {
+      const route = job.origin?.route
+      const series = tally.effect(outcome, route === undefined ? undefined : this.names.routes.label(route))
+      const seconds = this.#effect(job) / 1000
+      this.#registry.instruments.effect.record(seconds, series.attributes, job.context)
+      if (job.trace.previous !== undefined) series.note(seconds, job.trace.previous)
+    })
+  }
+
+  zombieEnded(job: TelemetryJob): void {
+    job.trace.tally.zombies.value--
+  }
+
+  retryRefused(job: TelemetryJob): void {
+    job.trace.tally.retriesRefused.value++
+  }
+
+  deduplicated(job: TelemetryJob): void {
+    job.trace.tally.deduplicated.value++
+  }
+
+  /** ms from the end of the response, or from the deferral where there is no request. */
+  #effect(job: TelemetryJob): number {
+    const now = this.#clock.now()
+    const from = job.origin === undefined ? job.deferredAt : (job.origin.endedAt ?? now)
+    return Math.max(0, now - from)
+  }
+
+  *#labelled(ages: Iterable<readonly [string, number]>): Iterable<readonly [string, number]> {
+    for (const [name, age] of ages) yield [this.names.tasks.label(name), age]
+  }
+
+  #watch(job: TelemetryJob): void {
+    this.#waiting.add(job)
+    if (!this.#sweeping) this.#sweepLater(job)
+  }
+
+  #sweepLater(oldest: TelemetryJob): void {
+    const due = oldest.deferredAt + LONGEST_DEFER_SPAN - this.#clock.now()
+    this.#sweeping = true
+    this.#clock.after(Math.max(1, due), () => this.#sweep(), true)
+  }
+
+  #sweep(): void {
+    this.#sweeping = false
+    const now = this.#clock.now()
+    for (const job of this.#waiting) {
+      if (now - job.deferredAt < LONGEST_DEFER_SPAN) {
+        this.#sweepLater(job)
+        return
+      }
+      this.#waiting.delete(job)
+      guarded('span', () => this.#spans.gaveUpWaiting(job))
+    }
+  }
+}
+
+/** Telemetry is never worth a failure of the app. */
+function guarded(reason: CaughtReason, action: () => void): void {
+  try {
+    action()
+  } catch {
+    selfHealth.caught(reason)
+  }
+}
