@@ -4,8 +4,8 @@ import { AfterspanError } from '../model/errors.ts'
 import type { DeferOptions } from '../model/options.ts'
 import type { Origin } from '../model/origin.ts'
 import type { Outcome, Relation, State } from '../model/words.ts'
-import { Job } from '../scheduler/job.ts'
-import type { TaskQueue } from '../scheduler/task-queue.ts'
+
+import { Job, type TaskQueue } from '../scheduler/task-queue.ts'
 import type { TaskTrace, TelemetryJob } from '../telemetry/telemetry.ts'
 import type { Scope } from './scope.ts'
 

@@ -1,7 +1,7 @@
 import { PRIORITIES, type Priority } from '../model/words.ts'
 import { Heap } from './heap.ts'
-import type { Job } from './job.ts'
-import type { Lane, TaskQueue } from './task-queue.ts'
+
+import type { Job, Lane, TaskQueue } from './task-queue.ts'
 
 /**
  * Ageing. Priorities are strict for a burst; but once the first task of a lower priority has waited for `after` ms, one

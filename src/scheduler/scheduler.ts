@@ -31,9 +31,9 @@ import type { TaskPlan } from '../model/options.ts'
 import { backoff } from '../model/retry.ts'
 import type { Observer } from '../model/seam.ts'
 import type { Outcome, Result, State } from '../model/words.ts'
-import type { Job, Run } from './job.ts'
+
 import { ReadyQueue } from './ready-queue.ts'
-import { TaskQueue } from './task-queue.ts'
+import { type Job, type Run, TaskQueue } from './task-queue.ts'
 import { Timers } from './timers.ts'
 import { Turn } from './turn.ts'
 

@@ -1,7 +1,7 @@
 import { MAX_MS } from '../model/check.ts'
 import type { Clock } from '../model/clock.ts'
 import { Heap } from './heap.ts'
-import type { Job } from './job.ts'
+import type { Job } from './task-queue.ts'
 
 /** All the times that jobs wait for, on a single timer of the clock. Setting and taking back are O(log n). */
 export class Timers<J extends Job> {
