@@ -1,1 +1,3 @@
 export { createInMemoryTelemetry, type InMemoryTelemetry, type InMemoryTelemetryOptions } from './in-memory.ts'
+export { LinkedSampler } from './sampler.ts'
+export { BurstSpanProcessor, type BurstSpanProcessorOptions } from './span-processor.ts'

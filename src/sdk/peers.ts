@@ -34,9 +34,7 @@ export function loadPeer(name: Peer): unknown {
  * Loads a package that `@opentelemetry/sdk-node` depends on, in the copy that it uses itself: two copies of the SDK give
  * instruments that export nothing, and with pnpm the package is not visible from here at all.
  */
-export function loadFromSdk(
-  name: '@opentelemetry/sdk-trace' | '@opentelemetry/sdk-metrics' | '@opentelemetry/core',
-): unknown {
+export function loadFromSdk(name: string): unknown {
   loadPeer('@opentelemetry/sdk-node')
   return createRequire(require.resolve('@opentelemetry/sdk-node'))(name)
 }

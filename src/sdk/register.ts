@@ -1,0 +1,13 @@
+/**
+ * `node --import afterspan/register server.js` (or `--require`): telemetry from the first line of the app on, set up by the
+ * `OTEL_*` variables, and sent before the process ends. See `startTelemetry` in `afterspan/sdk`.
+ */
+import { isMainThread } from 'node:worker_threads'
+import { flushAtExit } from './exit.ts'
+import { startTelemetry } from './start.ts'
+
+// Worker threads inherit --import. Their spans belong to the task in the main thread that started them.
+if (isMainThread) {
+  const telemetry = startTelemetry()
+  if (telemetry.started) flushAtExit(telemetry.flush, process)
+}

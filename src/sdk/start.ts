@@ -1,0 +1,160 @@
+import type { Server } from 'node:http'
+import { type MeterProvider, metrics, type ProxyTracerProvider, type TracerProvider, trace } from '@opentelemetry/api'
+import { setMetricReader } from '../metrics/reader.ts'
+import { isTrue } from './environment.ts'
+import { expressInstrumentation } from './express.ts'
+import { ExchangeableTracerProvider, letAppTakeOver, registeredProvider } from './hand-over.ts'
+import { registerImportHook } from './import-hook.ts'
+import { prometheusPort, prometheusReader, pushReadersFromEnvironment, servePrometheus } from './metrics.ts'
+import { type Notice, notice } from './notice.ts'
+import { loadPeer } from './peers.ts'
+import { LinkedSampler, samplerFromEnvironment } from './sampler.ts'
+import type { Instrumentation, MetricReader, SpanProcessor, View } from './sdk-types.ts'
+import { spanProcessorsFromEnvironment } from './traces.ts'
+
+export interface TelemetryOptions {
+  /** Default: `OTEL_SERVICE_NAME`, else the `service.name` in `OTEL_RESOURCE_ATTRIBUTES`, else `unknown_service:node`. */
+  readonly serviceName?: string
+  /** Instrumentations besides those of HTTP and Express. */
+  readonly instrumentations?: readonly Instrumentation[]
+  /** Span processors besides that of `OTEL_TRACES_EXPORTER`. */
+  readonly spanProcessors?: readonly SpanProcessor[]
+  /** Metric readers besides that of `metrics()` and those of `OTEL_METRICS_EXPORTER`. */
+  readonly metricReaders?: readonly MetricReader[]
+  readonly views?: readonly View[]
+  /** A span for each middleware, router and handler of Express. Default: `AFTERSPAN_EXPRESS_LAYERS`, else false. */
+  readonly expressLayers?: boolean
+}
+
+/** The telemetry of this process. */
+export interface Telemetry {
+  /** False when nothing was set up; `reason` says why. */
+  readonly started: boolean
+  readonly reason?: 'disabled' | 'existing_provider'
+  /** Sends what has been recorded; within `OTEL_BSP_EXPORT_TIMEOUT` (default 30 s). Never rejects. */
+  flush(): Promise<void>
+  /** Sends what has been recorded and ends the telemetry; what cannot be sent in time is counted. Never rejects. */
+  shutdown(): Promise<void>
+}
+
+let running: Telemetry | undefined
+
+/**
+ * Sets up OpenTelemetry for this process by its `OTEL_*` variables: traces over OTLP/HTTP (default
+ * `http://localhost:4318`), metrics for `metrics()` of `afterspan/metrics`, HTTP and Express instrumentation. What it is to
+ * see must be loaded after it: `node --import afterspan/register server.js` calls it before anything else.
+ *
+ * It does nothing, and says so on stderr, when a tracer or meter provider is registered already; when the app registers its
+ * own later, it hands over to it. A second call returns the first one's telemetry.
+ *
+ * @throws AfterspanError `ERR_AFTERSPAN_MISSING_PEER` when a package that it needs is not installed.
+ */
+export function startTelemetry(options: TelemetryOptions = {}): Telemetry {
+  if (running !== undefined) return running
+  const env = process.env
+  if (isTrue(env.OTEL_SDK_DISABLED)) return idle('disabled')
+  const existing = registeredProvider()
+  if (existing !== undefined) {
+    notice(
+      `a ${existing} provider is registered already, so no telemetry was set up: the existing one is used. Remove ` +
+        'afterspan/register (or startTelemetry) to keep it that way, or remove the other set-up to use this one.',
+    )
+    return idle('existing_provider')
+  }
+  running = start(options, env, notice)
+  return running
+}
+
+function idle(reason: 'disabled' | 'existing_provider'): Telemetry {
+  return { started: false, reason, flush: async () => {}, shutdown: async () => {} }
+}
+
+function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice): Telemetry {
+  const { NodeSDK } = loadPeer('@opentelemetry/sdk-node') as typeof import('@opentelemetry/sdk-node')
+  const http = loadPeer('@opentelemetry/instrumentation-http') as typeof import('@opentelemetry/instrumentation-http')
+  registerImportHook()
+  const instrumentations = [
+    new http.HttpInstrumentation(),
+    expressInstrumentation(options.expressLayers ?? isTrue(env.AFTERSPAN_EXPRESS_LAYERS)),
+    ...(options.instrumentations ?? []),
+  ]
+  const reader = prometheusReader()
+  const sdk = new NodeSDK({
+    instrumentations,
+    sampler: new LinkedSampler(samplerFromEnvironment(env, notice)),
+    spanProcessors: [...spanProcessorsFromEnvironment(env, notice), ...(options.spanProcessors ?? [])],
+    metricReaders: [reader, ...pushReadersFromEnvironment(env, notice), ...(options.metricReaders ?? [])],
+    ...(options.views !== undefined && { views: [...options.views] }),
+    ...(options.serviceName !== undefined && { serviceName: options.serviceName }),
+  })
+  withLogsOffByDefault(env, () => sdk.start())
+  setMetricReader(reader)
+
+  const port = prometheusPort(env, notice)
+  const server =
+    port === undefined ? undefined : servePrometheus(port, env.OTEL_EXPORTER_PROMETHEUS_HOST || 'localhost', notice)
+  return handOverable(sdk, instrumentations, server, notice)
+}
+
+type Flushable = { forceFlush?(): Promise<void>; shutdown?(): Promise<void> }
+
+/** What was started, ready to step back signal by signal. */
+function handOverable(
+  sdk: { shutdown(): Promise<void> },
+  instrumentations: readonly Instrumentation[],
+  server: Server | undefined,
+  notice: Notice,
+): Telemetry {
+  const proxy = trace.getTracerProvider() as ProxyTracerProvider
+  const tracers = (registeredProvider() === 'tracer' ? proxy.getDelegate() : undefined) as
+    | (TracerProvider & Flushable)
+    | undefined
+  const meters = metrics.getMeterProvider() as MeterProvider & Flushable
+  const exchangeable = tracers === undefined ? undefined : new ExchangeableTracerProvider(tracers)
+  if (exchangeable !== undefined) proxy.setDelegate(exchangeable)
+
+  const handedOver = (what: string) =>
+    notice(
+      `the app has registered its own ${what} provider after afterspan/register: it is used from now on, and that of ` +
+        'afterspan/register has ended. Load your set-up first, or remove one of the two.',
+    )
+  letAppTakeOver({
+    tracer(provider) {
+      exchangeable?.exchange(provider)
+      settled(tracers?.shutdown?.())
+      handedOver('tracer')
+    },
+    meter(provider) {
+      for (const instrumentation of instrumentations) instrumentation.setMeterProvider(provider)
+      settled(meters.shutdown?.())
+      server?.close()
+      handedOver('meter')
+    },
+  })
+  return {
+    started: true,
+    flush: async () => {
+      await Promise.all([settled(tracers?.forceFlush?.()), settled(meters.forceFlush?.())])
+    },
+    shutdown: async () => {
+      server?.close()
+      await settled(sdk.shutdown())
+    },
+  }
+}
+
+async function settled(work: Promise<void> | undefined): Promise<void> {
+  await work?.catch(() => {})
+}
+
+/** NodeSDK sends logs to OTLP where the variable is unset; here they are sent only if asked for. It reads the variable while it starts. */
+function withLogsOffByDefault(env: NodeJS.ProcessEnv, start: () => void): void {
+  const given = env.OTEL_LOGS_EXPORTER
+  env.OTEL_LOGS_EXPORTER = given || 'none'
+  try {
+    start()
+  } finally {
+    if (given === undefined) delete env.OTEL_LOGS_EXPORTER
+    else env.OTEL_LOGS_EXPORTER = given
+  }
+}
