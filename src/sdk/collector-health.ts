@@ -75,8 +75,8 @@ export class CollectorHealth {
 
   unsent(spans: number): void {
     this.#notice(
-      `${spans} spans were not sent to ${this.#endpoint} before the process ended: the time for it (OTEL_BSP_EXPORT_TIMEOUT) was over ` +
-        'or the collector did not answer.',
+      `${spans === 1 ? '1 span was' : `${spans} spans were`} not sent to ${this.#endpoint} before the process ended: it did not answer in time, or process.exit() ` +
+        'left no time. Await tasks.close() or the shutdown() of startTelemetry before process.exit().',
     )
   }
 }

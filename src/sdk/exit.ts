@@ -1,8 +1,5 @@
-/**
- * A property of signal listeners that belong to this package: `'sdk'` for the one below, `'tasks'` for that of
- * `createTasks`. Each counts only the listeners of others when it decides who ends the process.
- */
-export const SHUTDOWN = Symbol.for('afterspan.shutdown')
+import { OWN_LISTENER } from '../background/shutdown.ts'
+import type { RunningTelemetry } from './start.ts'
 
 /** Milliseconds that the end of the process waits for the telemetry at most. */
 const LIMIT = 5_000
@@ -13,10 +10,15 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const
  * Sends what is buffered before the process ends: when it has nothing left to do, and on SIGTERM and SIGINT. Where somebody
  * else listens to the signal, it is theirs: the telemetry is sent meanwhile, and they end the process. Where nobody does,
  * the signal is raised again afterwards, so that the process ends by it as it would have. Exit codes stay as they are.
+ * What could not be sent is counted and said.
  */
-export function flushAtExit(flush: () => Promise<void>, process: NodeJS.Process): void {
+export function flushAtExit(
+  { flush, abandon }: Pick<RunningTelemetry, 'flush' | 'abandon'>,
+  process: NodeJS.Process,
+): void {
   // Sending is work, after which the loop is empty again: once is enough.
   process.once('beforeExit', () => void flush())
+  process.once('exit', abandon)
   for (const signal of SIGNALS) {
     const listener = () => {
       if (othersListen(process, signal, listener)) {
@@ -24,10 +26,12 @@ export function flushAtExit(flush: () => Promise<void>, process: NodeJS.Process)
         return
       }
       process.removeListener(signal, listener)
-      void limited(flush()).then(() => process.kill(process.pid, signal))
+      void limited(flush()).then(() => {
+        abandon()
+        process.kill(process.pid, signal)
+      })
     }
-    Object.defineProperty(listener, SHUTDOWN, { value: 'sdk' })
-    process.on(signal, listener)
+    process.on(signal, Object.assign(listener, { [OWN_LISTENER]: true }))
   }
 }
 

@@ -1,6 +1,7 @@
 import { createRequire, register } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import type { Notice } from './notice.ts'
 import { resolveFrom } from './peers.ts'
 
 /** The parts of import-in-the-middle 3 that are used here; `lib/register.js` is where its generated modules report to. */
@@ -23,7 +24,7 @@ let registered = false
  * Every instrumentation brings its own dependency on import-in-the-middle. npm gives them one copy as a rule; where there
  * are several, one is registered, for two in a chain hide modules from each other, and it passes on what it sees.
  */
-export function registerImportHook(): void {
+export function registerImportHook(notice: Notice): void {
   if (registered) return
   registered = true
   const [main, ...others] = copies()
@@ -32,7 +33,12 @@ export function registerImportHook(): void {
   const sync = attempt(() => require('./register-hooks.mjs') as SyncHooks)
   // Hooks in the same thread need a Node of at least 22.22.3, 24.11.1 or 25.1; `module.register` is deprecated from 26 on.
   if (sync?.supportsSyncHooks() === true) sync.register()
-  else register(pathToFileURL(join(main, 'hook.mjs')))
+  else if (preloadedByRequire()) {
+    notice(
+      `with --require, Node ${process.versions.node} cannot instrument ES modules: an app of ES modules gets no http.route. ` +
+        'Use node --import afterspan/register.',
+    )
+  } else register(pathToFileURL(join(main, 'hook.mjs')))
   for (const other of others) passOn(require, createRequire(join(other, 'package.json')))
 }
 
@@ -50,6 +56,12 @@ function copies(): string[] {
     if (entry !== undefined) found.add(dirname(entry))
   }
   return [...found]
+}
+
+/** `module.register` starts a thread that preloads what `--require` names, and there `require` of an ES module fails. */
+function preloadedByRequire(): boolean {
+  const options = `${process.execArgv.join(' ')} ${process.env.NODE_OPTIONS ?? ''}`
+  return /(?:^|\s)(?:-r|--require)[\s=]\S*afterspan/.test(options)
 }
 
 function passOn(from: NodeJS.Require, to: NodeJS.Require): void {

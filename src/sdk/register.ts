@@ -4,10 +4,10 @@
  */
 import { isMainThread } from 'node:worker_threads'
 import { flushAtExit } from './exit.ts'
-import { startTelemetry } from './start.ts'
+import { startOnce } from './start.ts'
 
 // Worker threads inherit --import. Their spans belong to the task in the main thread that started them.
 if (isMainThread) {
-  const telemetry = startTelemetry()
-  if (telemetry.started) flushAtExit(telemetry.flush, process)
+  const telemetry = startOnce()
+  if (telemetry.started) flushAtExit(telemetry, process)
 }

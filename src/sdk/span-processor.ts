@@ -103,7 +103,7 @@ export class BurstSpanProcessor implements SpanProcessor {
 
   onEnd(span: ReadableSpan): void {
     if ((span.spanContext().traceFlags & TraceFlags.SAMPLED) === 0) return
-    if (this.#shutdown !== undefined) {
+    if (this.#shutdown !== undefined || this.#stopped) {
       this.#selfHealth.lost('shutdown')
       return
     }
@@ -133,6 +133,13 @@ export class BurstSpanProcessor implements SpanProcessor {
   async #close(): Promise<void> {
     const started = performance.now()
     await this.#flush()
+    this.abandon()
+    // The OTLP exporter waits for its requests, retries included, however long they take.
+    await within(Math.max(100, this.#timeout - (performance.now() - started)), this.#exporter.shutdown())
+  }
+
+  /** Gives up what has not been sent: it is counted with the reason `shutdown`, and said. Nothing is sent after it. */
+  abandon(): void {
     this.#stopped = true
     this.#resume()
     clearTimeout(this.#timer)
@@ -145,8 +152,6 @@ export class BurstSpanProcessor implements SpanProcessor {
       this.#selfHealth.lost('shutdown', unsent)
       this.#collector.unsent(unsent)
     }
-    // The OTLP exporter waits for its requests, retries included, however long they take.
-    await within(Math.max(100, this.#timeout - (performance.now() - started)), this.#exporter.shutdown())
   }
 
   async #flush(): Promise<void> {

@@ -10,6 +10,7 @@ import { type Notice, notice } from './notice.ts'
 import { loadPeer } from './peers.ts'
 import { LinkedSampler, samplerFromEnvironment } from './sampler.ts'
 import type { Instrumentation, MetricReader, SpanProcessor, View } from './sdk-types.ts'
+import { BurstSpanProcessor } from './span-processor.ts'
 import { spanProcessorsFromEnvironment } from './traces.ts'
 
 export interface TelemetryOptions {
@@ -37,7 +38,13 @@ export interface Telemetry {
   shutdown(): Promise<void>
 }
 
-let running: Telemetry | undefined
+/** What only `register` uses besides. */
+export interface RunningTelemetry extends Telemetry {
+  /** The process ends now: counts and says what has not been sent. */
+  abandon(): void
+}
+
+let running: RunningTelemetry | undefined
 
 /**
  * Sets up OpenTelemetry for this process by its `OTEL_*` variables: traces over OTLP/HTTP (default
@@ -50,6 +57,10 @@ let running: Telemetry | undefined
  * @throws AfterspanError `ERR_AFTERSPAN_MISSING_PEER` when a package that it needs is not installed.
  */
 export function startTelemetry(options: TelemetryOptions = {}): Telemetry {
+  return startOnce(options)
+}
+
+export function startOnce(options: TelemetryOptions = {}): RunningTelemetry {
   if (running !== undefined) return running
   const env = process.env
   if (isTrue(env.OTEL_SDK_DISABLED)) return idle('disabled')
@@ -65,24 +76,25 @@ export function startTelemetry(options: TelemetryOptions = {}): Telemetry {
   return running
 }
 
-function idle(reason: 'disabled' | 'existing_provider'): Telemetry {
-  return { started: false, reason, flush: async () => {}, shutdown: async () => {} }
+function idle(reason: 'disabled' | 'existing_provider'): RunningTelemetry {
+  return { started: false, reason, flush: async () => {}, shutdown: async () => {}, abandon() {} }
 }
 
-function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice): Telemetry {
+function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice): RunningTelemetry {
   const { NodeSDK } = loadPeer('@opentelemetry/sdk-node') as typeof import('@opentelemetry/sdk-node')
   const http = loadPeer('@opentelemetry/instrumentation-http') as typeof import('@opentelemetry/instrumentation-http')
-  registerImportHook()
+  registerImportHook(notice)
   const instrumentations = [
     new http.HttpInstrumentation(),
     expressInstrumentation(options.expressLayers ?? isTrue(env.AFTERSPAN_EXPRESS_LAYERS)),
     ...(options.instrumentations ?? []),
   ]
   const reader = prometheusReader()
+  const spanProcessors = [...spanProcessorsFromEnvironment(env, notice), ...(options.spanProcessors ?? [])]
   const sdk = new NodeSDK({
     instrumentations,
     sampler: new LinkedSampler(samplerFromEnvironment(env, notice)),
-    spanProcessors: [...spanProcessorsFromEnvironment(env, notice), ...(options.spanProcessors ?? [])],
+    spanProcessors,
     metricReaders: [reader, ...pushReadersFromEnvironment(env, notice), ...(options.metricReaders ?? [])],
     ...(options.views !== undefined && { views: [...options.views] }),
     ...(options.serviceName !== undefined && { serviceName: options.serviceName }),
@@ -93,18 +105,21 @@ function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice
   const port = prometheusPort(env, notice)
   const server =
     port === undefined ? undefined : servePrometheus(port, env.OTEL_EXPORTER_PROMETHEUS_HOST || 'localhost', notice)
-  return handOverable(sdk, instrumentations, server, notice)
+  return handOverable({ sdk, instrumentations, spanProcessors, server, notice })
 }
 
 type Flushable = { forceFlush?(): Promise<void>; shutdown?(): Promise<void> }
 
+interface Parts {
+  readonly sdk: { shutdown(): Promise<void> }
+  readonly instrumentations: readonly Instrumentation[]
+  readonly spanProcessors: readonly SpanProcessor[]
+  readonly server: Server | undefined
+  readonly notice: Notice
+}
+
 /** What was started, ready to step back signal by signal. */
-function handOverable(
-  sdk: { shutdown(): Promise<void> },
-  instrumentations: readonly Instrumentation[],
-  server: Server | undefined,
-  notice: Notice,
-): Telemetry {
+function handOverable({ sdk, instrumentations, spanProcessors, server, notice }: Parts): RunningTelemetry {
   const proxy = trace.getTracerProvider() as ProxyTracerProvider
   const tracers = (registeredProvider() === 'tracer' ? proxy.getDelegate() : undefined) as
     | (TracerProvider & Flushable)
@@ -113,22 +128,27 @@ function handOverable(
   const exchangeable = tracers === undefined ? undefined : new ExchangeableTracerProvider(tracers)
   if (exchangeable !== undefined) proxy.setDelegate(exchangeable)
 
-  const handedOver = (what: string) =>
+  let said = false
+  const handedOver = () => {
+    if (said) return
+    said = true
     notice(
-      `the app has registered its own ${what} provider after afterspan/register: it is used from now on, and that of ` +
-        'afterspan/register has ended. Load your set-up first, or remove one of the two.',
+      'the app has registered an OpenTelemetry provider of its own after afterspan/register: it is used from now on, and ' +
+        'that of afterspan/register has ended. Load your set-up before it, or remove one of the two.',
     )
+  }
   letAppTakeOver({
     tracer(provider) {
-      exchangeable?.exchange(provider)
-      settled(tracers?.shutdown?.())
-      handedOver('tracer')
+      if (exchangeable === undefined) return
+      exchangeable.exchange(provider)
+      void settled(tracers?.shutdown?.())
+      handedOver()
     },
     meter(provider) {
       for (const instrumentation of instrumentations) instrumentation.setMeterProvider(provider)
-      settled(meters.shutdown?.())
+      void settled(meters.shutdown?.())
       server?.close()
-      handedOver('meter')
+      handedOver()
     },
   })
   return {
@@ -139,6 +159,9 @@ function handOverable(
     shutdown: async () => {
       server?.close()
       await settled(sdk.shutdown())
+    },
+    abandon() {
+      for (const processor of spanProcessors) if (processor instanceof BurstSpanProcessor) processor.abandon()
     },
   }
 }

@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
+export const root = fileURLToPath(new URL('../../', import.meta.url))
 const fixtures = fileURLToPath(new URL('./fixtures/', import.meta.url))
 
 export interface ReceivedSpan {
@@ -92,6 +92,7 @@ export interface RunOptions {
   /** Node's options; default `--import afterspan/register`. */
   readonly node?: readonly string[]
   readonly execPath?: string
+  readonly cwd?: string
 }
 
 /** A Node process with `register`. `OTEL_*` variables of this one are not passed on. */
@@ -101,12 +102,15 @@ export class App {
   stderr = ''
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
 
-  constructor(file: string, { env = {}, node = ['--import', 'afterspan/register'], execPath }: RunOptions = {}) {
+  constructor(
+    file: string,
+    { env = {}, node = ['--import', 'afterspan/register'], execPath, cwd = root }: RunOptions = {},
+  ) {
     const inherited = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !/^(OTEL|AFTERSPAN|NODE|VITEST)_/.test(name)),
     )
     this.child = fork(file, [], {
-      cwd: root,
+      cwd,
       env: { ...inherited, ...env },
       execArgv: [...node],
       silent: true,

@@ -1,5 +1,9 @@
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { App, Collector, get, project } from './register-harness.ts'
+import { App, Collector, get, project, root } from './register-harness.ts'
 
 let collector: Collector
 const apps: App[] = []
@@ -67,4 +71,144 @@ test('AFTERSPAN_EXPRESS_LAYERS=true gives a span to each layer, and the routes s
   expect(names).toContain('middleware - checkUser')
   expect(names.filter((name) => name.startsWith('request handler'))).toHaveLength(1)
   expect(names).toContain('GET /api/v1/users/:id')
+})
+
+const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/register-${name}`, import.meta.url))
+
+describe('an app with a set-up of its own', () => {
+  test('keeps it where it is loaded first; that is said once', async () => {
+    const node = ['--import', fixture('over.mjs'), '--import', 'afterspan/register']
+    const app = start(fixture('over-app.mjs'), { env: to(collector), node })
+    const { spans } = await app.message<{ spans: string[] }>()
+    await app.exited
+    expect(spans).toEqual(['before', 'in handler'])
+    expect(collector.spans).toEqual([])
+    expect(app.stderr.trim().split('\n')).toHaveLength(1)
+    expect(app.stderr).toContain('registered already')
+  })
+
+  test('takes over where it is loaded later: tracers made before follow, nothing is recorded twice; that is said once', async () => {
+    const app = start(fixture('over-app.mjs'), { env: to(collector) })
+    const { spans } = await app.message<{ spans: string[] }>()
+    await app.exited
+    expect(spans).toEqual(['in handler', 'GET'])
+    expect(collector.spans.map((span) => span.name)).toEqual(['before'])
+    expect(app.stderr.trim().split('\n')).toHaveLength(1)
+    expect(app.stderr).toContain('of its own after afterspan/register')
+  })
+})
+
+test('OTEL_SDK_DISABLED=true sets nothing up and says nothing', async () => {
+  const env = { ...to(collector), OTEL_SDK_DISABLED: 'true', COUNT: '10' }
+  const app = start(fixture('spans.mjs'), { env })
+  await app.exited
+  expect(collector.spans).toEqual([])
+  expect(app.stderr).toBe('')
+})
+
+describe('spans', () => {
+  const lost = (app: App) => app.message<{ lost: Record<string, number> }>().then((message) => message.lost)
+
+  test('of a process that ends by itself arrive, and its exit code stays', async () => {
+    const app = start(fixture('spans.mjs'), { env: { ...to(collector), COUNT: '10' } })
+    expect((await app.exited).code).toBe(3)
+    expect(collector.spans).toHaveLength(10)
+  })
+
+  test('at 3,000 a second all reach a collector that answers in 100 ms', async () => {
+    await collector.stop()
+    collector = await Collector.start(100)
+    const app = start(fixture('spans.mjs'), { env: { ...to(collector), COUNT: '12000', RATE: '3000' } })
+    expect(await lost(app)).toEqual({ queue_full: 0, export_failed: 0, shutdown: 0 })
+    await app.exited
+    expect(new Set(collector.spans.map((span) => span.spanId)).size).toBe(12_000)
+    expect(app.stderr).toBe('')
+  })
+
+  test('200,000 in one turn arrive', async () => {
+    await collector.stop()
+    collector = await Collector.start(100)
+    const app = start(fixture('spans.mjs'), { env: { ...to(collector), COUNT: '200000' } })
+    expect(await lost(app)).toEqual({ queue_full: 0, export_failed: 0, shutdown: 0 })
+    await app.exited
+    expect(collector.spans).toHaveLength(200_000)
+    expect(app.stderr).toBe('')
+  })
+
+  test('beyond the queue are counted and said once: arrived and lost are all there were', async () => {
+    const env = { ...to(collector), COUNT: '200000', OTEL_BSP_MAX_QUEUE_SIZE: '20000' }
+    const app = start(fixture('spans.mjs'), { env })
+    const counted = await lost(app)
+    await app.exited
+    expect(counted).toEqual({ queue_full: 180_000, export_failed: 0, shutdown: 0 })
+    expect(collector.spans).toHaveLength(20_000)
+    expect(app.stderr.trim().split('\n')).toHaveLength(1)
+  })
+})
+
+describe('a collector that cannot be reached', () => {
+  test('is named in one line, once, and the app serves on', async () => {
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9',
+      OTEL_EXPORTER_OTLP_TIMEOUT: '1500',
+      OTEL_BSP_SCHEDULE_DELAY: '100',
+    }
+    const app = start(`${project('express')}/register-app.mjs`, { env })
+    const { port } = await app.message()
+    const until = performance.now() + 6_000
+    while (performance.now() < until) {
+      expect(await get(port, '/plain')).toBe(200)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    const lines = app.stderr.trim().split('\n')
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toContain('http://127.0.0.1:9 ')
+    expect(lines[0]).toContain('ECONNREFUSED')
+  })
+
+  test('or that accepts and never answers costs the end of the process a few seconds at most, and is said', async () => {
+    await collector.stop()
+    collector = await Collector.start(1e9)
+    const app = start(`${project('express')}/register-app.mjs`, { env: to(collector) })
+    const { port } = await app.message()
+    expect(await get(port, '/plain')).toBe(200)
+    const asked = performance.now()
+    expect((await app.end()).signal).toBe('SIGTERM')
+    expect(performance.now() - asked).toBeLessThan(6_500)
+    expect(app.stderr).toMatch(/^afterspan: 1 span was not sent[^\n]*\n$/)
+  })
+})
+
+test('a signal that the app listens to is left to it', async () => {
+  const app = start(fixture('signal.mjs'), { env: to(collector) })
+  await app.message()
+  expect(await app.end()).toEqual({ code: 7, signal: null })
+  expect(collector.spans).toHaveLength(1)
+  expect(app.stderr).toBe('')
+})
+
+test('process.exit with spans in the buffer says how many were not sent', async () => {
+  const app = start(fixture('signal.mjs'), { env: { ...to(collector), AT_ONCE: 'true' } })
+  await app.message()
+  expect(await app.end()).toEqual({ code: 7, signal: null })
+  expect(app.stderr).toContain('1 span was not sent')
+})
+
+test('a package that is missing is named with the command that installs it', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'afterspan-peers-'))
+  try {
+    const modules = join(directory, 'node_modules')
+    cpSync(join(root, 'dist'), join(modules, 'afterspan/dist'), { recursive: true })
+    cpSync(join(root, 'package.json'), join(modules, 'afterspan/package.json'))
+    cpSync(join(root, 'node_modules/@opentelemetry/api'), join(modules, '@opentelemetry/api'), {
+      recursive: true,
+      dereference: true,
+    })
+    const app = start(fixture('signal.mjs'), { cwd: directory })
+    expect((await app.exited).code).toBe(1)
+    expect(app.stderr).toContain('ERR_AFTERSPAN_MISSING_PEER')
+    expect(app.stderr).toMatch(/Run: npm install @opentelemetry\/sdk-node @opentelemetry\/exporter-trace-otlp-http/)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 })
