@@ -72,12 +72,18 @@ export class RequestScope implements Scope, Origin {
   }
 }
 
+/** What Node says of a connection that the client ended. */
+const CLIENT_LEFT = ['ECONNRESET', 'EPIPE']
+
 /**
- * How a response was over at its `close`. A client that goes away ends or resets its side of the socket first; where it did
- * not, this side has destroyed the response: `res.destroy(error)`, or Express' own handler for an error after the headers.
+ * How a response was over at its `close`. `res.destroy(error)` says so by `errored`. A client that goes away ends or resets
+ * its side of the socket first; where it did not, this side has destroyed the response, as Express' own handler does with an
+ * error after the headers.
  */
 function closing(req: IncomingMessage, res: ServerResponse): Ending {
   if (res.writableFinished) return res.statusCode >= 500 ? 'errored' : 'finished'
+  const { code } = (res.errored ?? {}) as NodeJS.ErrnoException
+  if (res.errored != null && !CLIENT_LEFT.includes(code ?? '')) return 'errored'
   return req.socket.readableEnded || req.socket.errored != null ? 'aborted' : 'errored'
 }
 

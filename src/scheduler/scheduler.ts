@@ -214,7 +214,9 @@ export class Scheduler<J extends Job> {
   }
 
   #overload(): AfterspanError | undefined {
-    if (this.waiting < this.#options.queueLimit) return undefined
+    // What finds a free slot does not wait: a burst of as many as may run is no overload.
+    const starting = Math.min(this.#states.ready, Math.max(0, this.#limit - this.#used))
+    if (this.waiting - starting < this.#options.queueLimit) return undefined
     return new AfterspanError(
       'ERR_AFTERSPAN_QUEUE_FULL',
       `Dropped: queueLimit (${this.#options.queueLimit}) tasks are waiting.`,

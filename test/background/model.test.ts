@@ -150,6 +150,8 @@ test('whatever happens in whatever order, the ledger balances after each step an
               ...(step.signal && { signal: controller.signal }),
             })
           const handle = step.request === undefined ? defer() : inScope(requests[step.request]!, defer)
+          // A key never finds a deferral that has ended.
+          expect([...STATES, 'dropped']).toContain(handle.state)
           handles.set(handle.id, handle)
         }
         if (step.do === 'end') requests[step.request]!.end(step.ending)
