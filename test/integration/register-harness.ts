@@ -146,3 +146,12 @@ export async function get(port: number, path: string): Promise<number> {
   await response.arrayBuffer()
   return response.status
 }
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

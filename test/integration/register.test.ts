@@ -1,9 +1,10 @@
+import { execFileSync, spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { App, Collector, get, project, root } from './register-harness.ts'
+import { App, Collector, freePort, get, project, root } from './register-harness.ts'
 
 let collector: Collector
 const apps: App[] = []
@@ -210,5 +211,84 @@ test('a package that is missing is named with the command that installs it', asy
     expect(app.stderr).toMatch(/Run: npm install @opentelemetry\/sdk-node @opentelemetry\/exporter-trace-otlp-http/)
   } finally {
     rmSync(directory, { recursive: true })
+  }
+})
+
+describe('OTEL_EXPORTER_PROMETHEUS_PORT', () => {
+  test('serves the metrics on that port, for which the process does not stay alive', async () => {
+    const port = await freePort()
+    const env = {
+      ...to(collector),
+      OTEL_EXPORTER_PROMETHEUS_PORT: String(port),
+      OTEL_EXPORTER_PROMETHEUS_HOST: '127.0.0.1',
+    }
+    const app = start(`${project('express')}/register-app.mjs`, { env })
+    await get((await app.message()).port, '/api/v1/users/7')
+    const response = await fetch(`http://127.0.0.1:${port}/metrics`)
+    expect(response.status).toBe(200)
+    expect(await response.text()).toMatch(
+      /^http_server_request_duration\S*_count\{.*http_route="\/api\/v1\/users\/:id".*\} 1$/m,
+    )
+    expect(await get(port, '/other')).toBe(404)
+    expect((await app.end()).signal).toBe('SIGTERM')
+    expect(app.stderr).toBe('')
+
+    const short = start(fixture('spans.mjs'), { env: { ...env, COUNT: '1' } })
+    expect((await short.exited).code).toBe(3)
+  })
+
+  test('that is taken is said in one line, and the app goes on', async () => {
+    const env = {
+      ...to(collector),
+      OTEL_EXPORTER_PROMETHEUS_PORT: String(collector.port),
+      OTEL_EXPORTER_PROMETHEUS_HOST: '127.0.0.1',
+    }
+    const app = start(`${project('express')}/register-app.mjs`, { env })
+    expect(await get((await app.message()).port, '/plain')).toBe(200)
+    await app.end()
+    expect(app.stderr).toMatch(
+      /^afterspan: Prometheus metrics cannot be served on 127\.0\.0\.1:[^\n]*EADDRINUSE[^\n]*\n$/,
+    )
+  })
+})
+
+test('OTEL_METRICS_EXPORTER=otlp pushes metrics as well', async () => {
+  const env = { ...to(collector), OTEL_METRICS_EXPORTER: 'otlp' }
+  const app = start(`${project('express')}/register-app.mjs`, { env })
+  await get((await app.message()).port, '/plain')
+  await app.end()
+  expect([...collector.paths].sort()).toEqual(['/v1/metrics', '/v1/traces'])
+})
+
+test('real Jaeger has the trace under the name of the service, at the default path of OTLP/HTTP', async () => {
+  const [otlp, query, grpc, health] = await Promise.all([freePort(), freePort(), freePort(), freePort()])
+  const bin = execFileSync('bash', [join(root, '.ci/install-backends.sh')], { encoding: 'utf8' }).trim()
+  const ports = {
+    JAEGER_OTLP_PORT: otlp,
+    JAEGER_QUERY_PORT: query,
+    JAEGER_QUERY_GRPC_PORT: grpc,
+    JAEGER_HEALTH_PORT: health,
+  }
+  const jaeger = spawn(join(bin, 'jaeger'), ['--config', join(root, '.ci/jaeger.yaml')], {
+    env: { ...process.env, ...Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)])) },
+    stdio: 'ignore',
+  })
+  try {
+    await expect.poll(() => get(health, '/status').catch(() => 0), { timeout: 20_000 }).toBe(200)
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${otlp}`,
+      OTEL_RESOURCE_ATTRIBUTES: 'service.name=shop',
+    }
+    const app = start(`${project('express')}/register-app.mjs`, { env })
+    await get((await app.message()).port, '/api/v1/users/7')
+    await app.end()
+    const answer = async () => (await fetch(`http://127.0.0.1:${query}/api/traces?service=shop`)).json()
+    const operations = async () =>
+      ((await answer()) as { data: { spans: { operationName: string }[] }[] }).data.flatMap(({ spans }) =>
+        spans.map((span) => span.operationName),
+      )
+    await expect.poll(operations, { timeout: 10_000 }).toEqual(['GET /api/v1/users/:id'])
+  } finally {
+    jaeger.kill()
   }
 })
