@@ -20,7 +20,7 @@ export interface Seen {
 }
 
 /** Unfinished images that the driver aims at: enough for a queue to be seen, few enough for it to drain. */
-const AIM = 10
+const AIM = 12
 const SLOWEST = 0.5
 const POLL = 250
 
@@ -33,7 +33,7 @@ export class Driver {
   goodResults = 0
   requests = 0
   /** Uploads per second. */
-  rate = 4
+  rate = 5
   readonly #url: string
   readonly #next: () => Upload
   readonly #random: Random
@@ -91,7 +91,7 @@ export class Driver {
   #adapt(): void {
     const { size } = this.#pending
     if (size > AIM) this.rate = Math.max(SLOWEST, this.rate * 0.8)
-    else if (size < AIM / 2) this.rate = Math.min(this.#fastest, this.rate + 0.25)
+    else if (size < AIM / 2) this.rate = Math.min(this.#fastest, this.rate + 0.5)
   }
 
   #follow(work: Promise<void>): void {

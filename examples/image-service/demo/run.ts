@@ -138,7 +138,8 @@ class Demo {
   }
 
   #log(line: string): void {
-    this.#latest.push(line)
+    // Without the ids it fits on a line of the terminal.
+    this.#latest.push(line.replaceAll(/ (?:image|task_id)=\S*/g, ''))
     if (this.#latest.length > LATEST) this.#latest.shift()
     if (this.#options.log) this.#screen.print(line)
   }
@@ -148,7 +149,10 @@ class Demo {
     const stop = () => {
       if (this.#interrupted.signal.aborted) return
       this.#phase = 'ending'
-      this.#screen.print('', `Letting accepted work finish for up to ${GRACE / 1000} s; Ctrl-C again cancels it.`)
+      this.#screen.print(
+        '',
+        `Accepted work may take ${GRACE / 1000} s more; Ctrl-C again cancels it. Then the last traces are sent.`,
+      )
       driver.stop()
       this.#interrupted.abort()
     }
@@ -213,6 +217,7 @@ class Demo {
   /** Closes, by which Afterspan prints the ledger. */
   async #end(service: ImageService, code: number): Promise<number> {
     const ledger = await service.close({ grace: GRACE })
+    this.#phase = 'ended'
     return imbalance(ledger) === 0 ? code : 1
   }
 }

@@ -104,7 +104,10 @@ function checksOfAll(seen: Seen, plain: Sample[], openMetrics: Sample[], said: S
   const finals = [...seen.images.values()].flatMap(({ final }) => (final === undefined ? [] : [final]))
   const traces = new Set(finals.flatMap(({ traceId }) => traceId ?? []))
   const exemplars = openMetrics.flatMap(({ exemplar }) => exemplar?.trace_id ?? [])
-  const total = (name: string) => ({ plain: sum(plain, name, {}), openMetrics: sum(openMetrics, name, {}) })
+  const total = (name: string) => ({
+    plain: sum(plain, name, {}) ?? Number.NaN,
+    openMetrics: sum(openMetrics, name, {}) ?? Number.NaN,
+  })
   const about = 'all'
   return [
     judge({
