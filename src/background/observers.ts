@@ -40,7 +40,11 @@ export class Observers implements Observer<Deferral> {
 
   finished(job: Deferral, outcome: Outcome, from: State | undefined): void {
     this.#each((observer) => observer.finished(job, outcome, from))
-    this.#log.finished(job)
+    try {
+      this.#log.finished(job)
+    } catch {
+      selfHealth.caught('logger')
+    }
     job.settle(outcome)
   }
 

@@ -24,7 +24,7 @@ export function describeError(thrown: unknown): ErrorDescription {
   const constructorName = safely(() => (thrown as object).constructor?.name)
   const specific = name !== undefined && name !== '' && name !== 'Error' ? name : constructorName
   const type = typeof specific === 'string' && specific !== '' ? specific : (name ?? 'Object')
-  const message = text(thrown, 'message') ?? (thrown instanceof Error ? '' : (safely(() => String(thrown)) ?? ''))
+  const message = text(thrown, 'message') ?? safely(() => String(thrown)) ?? ''
   const stack = text(thrown, 'stack')
   return {
     type: clip(type, TYPE_LIMIT),

@@ -144,10 +144,10 @@ export class Scheduler<J extends Job> {
     return run
   }
 
-  /** Ends what was adopted. Without effect when it was cancelled before. */
+  /** Ends what was adopted, which cannot be run again. Without effect when it was cancelled before. */
   settle(run: Run<J>, result: 'ok' | 'error', error?: unknown): void {
     if (!run.live) return
-    this.#endAttempt(run.job, result, error, false)
+    this.#endAttempt(run.job, result, error, { runsOn: false, final: true })
   }
 
   /** The response is over: a held job may go on. Without effect in any other state. */
@@ -166,7 +166,7 @@ export class Scheduler<J extends Job> {
       this.#abort(job, error)
       // The abort may have made the handler settle at once, and so ended the attempt.
       if (job.state !== 'running') return job.outcome === 'cancelled'
-      this.#endAttempt(job, 'cancelled', error, true)
+      this.#endAttempt(job, 'cancelled', error, { runsOn: true, final: true })
       this.#pump()
       return true
     }
@@ -255,7 +255,7 @@ export class Scheduler<J extends Job> {
         const run = job.run!
         this.#abort(job, error)
         if (!run.live) return
-        this.#endAttempt(job, 'timeout', error, true)
+        this.#endAttempt(job, 'timeout', error, { runsOn: true, final: false })
         this.#pump()
       }
     }
@@ -323,7 +323,7 @@ export class Scheduler<J extends Job> {
     task.running--
     if (wasFull && !task.full) this.#ready.unblock(task)
     if (run.live) {
-      this.#endAttempt(run.job, result, error, false)
+      this.#endAttempt(run.job, result, error, { runsOn: false, final: false })
     } else {
       task.zombies--
       this.#zombies--
@@ -336,7 +336,7 @@ export class Scheduler<J extends Job> {
     this.#options.abort(job, error)
   }
 
-  #endAttempt(job: J, result: Result, error: unknown, runsOn: boolean): void {
+  #endAttempt(job: J, result: Result, error: unknown, { runsOn, final }: { runsOn: boolean; final: boolean }): void {
     const now = this.clock.now()
     const run = job.run!
     run.live = false
@@ -352,6 +352,7 @@ export class Scheduler<J extends Job> {
     this.#observer.attemptEnded(job, { result, error, duration: Math.max(0, now - job.startedAt), zombie })
     if (result === 'ok') this.#finish(job, 'completed')
     else if (result === 'cancelled') this.#finish(job, 'cancelled')
+    else if (final) this.#finish(job, 'failed')
     else this.#retryOrFail(job, error, now)
   }
 
