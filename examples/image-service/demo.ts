@@ -31,8 +31,9 @@ function readOptions(): DemoOptions {
     console.log(USAGE)
     process.exit(0)
   }
+  const seconds = number('--seconds', values.seconds, 1, 86_400)
   return {
-    once: values.once ? number('--seconds', values.seconds, 1, 86_400) : undefined,
+    once: values.once ? seconds : undefined,
     port: number('PORT', process.env.PORT ?? '0', 0, 65_535),
     rate: number('--rate', values.rate, 0.5, 1_000),
     seed: number('--seed', values.seed, 0, 2 ** 32 - 1),

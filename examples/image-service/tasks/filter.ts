@@ -8,7 +8,7 @@ export const filter: ImageTask = {
   render(image, name) {
     switch (name) {
       case 'grayscale':
-        return image.grayscale().jpeg({ quality: 85 })
+        return image.grayscale().toColourspace('b-w').jpeg({ quality: 85 })
       case 'blur':
         return image.blur(6).jpeg({ quality: 85 })
       case 'sharpen':
