@@ -104,7 +104,10 @@ class Demo {
       this.#phase = 'settling'
       await Promise.race([following, sleep(SETTLE, undefined, { ref: false })])
       redraw.stop()
-      const good = await this.#verify(url, service, driver)
+      const good = await this.#verify(url, service, driver).catch((error) => {
+        this.#screen.print([{ text: `What the service says cannot be checked. ${error}`, style: 'red' }])
+        return false
+      })
       return await this.#end(service, good ? 0 : 1)
     } finally {
       redraw.stop()
