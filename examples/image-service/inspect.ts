@@ -18,8 +18,8 @@ sharp.unblock({
 sharp.cache(false)
 
 /**
- * Looks at the content, whatever name and type the client gave. Only the header is read: an image that is broken further
- * down passes, and fails in its task.
+ * Looks at the content, whatever name and type the client gave. Only the header is read: a JPEG or PNG that is broken
+ * further down passes, and fails in its task; in a WebP the header tells the length, so that a part of one is noticed here.
  *
  * @throws HttpError 415 when it is not an image, 413 when it has more pixels than allowed.
  */
@@ -27,7 +27,11 @@ export async function inspect(file: string, maxPixels: number): Promise<void> {
   const header = await sharp(file, { limitInputPixels: false })
     .metadata()
     .catch(() => {
-      throw new HttpError(415, 'not_an_image', 'The file is not a JPEG, PNG, WebP, GIF, TIFF or AVIF image.')
+      throw new HttpError(
+        415,
+        'not_an_image',
+        'The file is not a JPEG, PNG, WebP, GIF, TIFF or AVIF image that can be read.',
+      )
     })
   const pixels = header.width * header.height
   if (pixels > maxPixels) {

@@ -192,11 +192,14 @@ describe('the image service', () => {
     const { url } = service
     const text = Buffer.from('not a picture at all, whatever its name says')
     const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
+    const webp = await sharp(jpeg).webp().toBuffer()
+    const partOfWebp = webp.subarray(0, webp.length / 2)
     const large = Buffer.concat([jpeg, Buffer.alloc(MAX_BYTES)])
     const huge = (await bomb(30_000)).data
     const kind = 'thumbnail'
     expect(await errorOf(await service.upload({ kind }, text))).toEqual([415, 'not_an_image'])
     expect(await errorOf(await service.upload({ kind }, svg))).toEqual([415, 'not_an_image'])
+    expect(await errorOf(await service.upload({ kind }, partOfWebp))).toEqual([415, 'not_an_image'])
     expect(await errorOf(await service.upload({ kind }, Buffer.alloc(0)))).toEqual([415, 'not_an_image'])
     expect(await errorOf(await service.upload({ kind }, large))).toEqual([413, 'too_large'])
     expect(await errorOf(await service.upload({ kind }, huge))).toEqual([413, 'too_many_pixels'])

@@ -134,7 +134,7 @@ export class Driver {
     }
     if (response.status !== expect.status || body.error?.code !== expect.code) {
       this.surprises.push(
-        `an upload got ${response.status} ${body.error?.code ?? ''}, not ${expect.status} ${expect.code ?? ''}`,
+        `an upload of ${picture?.name ?? 'nothing'} for ${kind} got ${response.status} ${body.error?.code ?? ''}, not ${expect.status} ${expect.code ?? ''}`,
       )
     }
   }

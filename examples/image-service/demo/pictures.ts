@@ -45,7 +45,7 @@ function paint(width: number, height: number, grain: number, random: Random): Sh
   ])
 }
 
-/** An image whose header is whole and whose data ends too early, as after a connection that broke. */
+/** An image whose data ends too early, as after a connection that broke. Of a JPEG or a PNG the header is still good. */
 export function cutOff({ name, type, data }: Picture): Picture {
   return { name: `cut-${name}`, type, data: data.subarray(0, Math.floor(data.length * 0.6)) }
 }

@@ -168,7 +168,12 @@ class Demo {
   }
 
   #redraw(service: ImageService, driver: Driver): { stop: () => void } {
-    const draw = () => this.#screen.block(this.#lines(service, driver))
+    let told = 0
+    const draw = () => {
+      for (const surprise of driver.surprises.slice(told)) this.#screen.print([{ text: surprise, style: 'red' }])
+      told = driver.surprises.length
+      this.#screen.block(this.#lines(service, driver))
+    }
     const timer = setInterval(draw, this.#screen.live ? REDRAW : REPRINT)
     return {
       stop: () => {
@@ -204,7 +209,6 @@ class Demo {
     const wrong = checks.filter(({ ok }) => !ok).length
     this.#screen.end()
     this.#screen.print('', ...report(checks), '')
-    for (const surprise of driver.surprises.slice(0, 10)) this.#screen.print([{ text: surprise, style: 'red' }])
     const broken = [...driver.images.values()].find(({ final }) => final?.status === 'failed')?.final
     if (broken?.traceId !== undefined) {
       this.#screen.print(`A trace with a failed task, if a Jaeger runs here: ${JAEGER}/trace/${broken.traceId}`)

@@ -25,10 +25,11 @@ const ACCEPTED = { status: 202 }
 /** Makes the uploads of a run: first one of each sort, so that a short run has them all, then at random. */
 export async function uploads(random: Random, maxBytes: number, maxPixels: number): Promise<() => Upload> {
   const pictures = await makePictures(random)
+  const broken = pictures.filter(({ type }) => type !== 'image/webp').map(cutOff)
   const rejected = await rejectedUploads(pictures[0]!, maxBytes, maxPixels)
   const opening: Upload[] = [
     ...Object.keys(KINDS).map((kind) => ({ kind, picture: pictures[0]!, expect: ACCEPTED })),
-    { kind: 'thumbnail', picture: cutOff(pictures[3]!), expect: ACCEPTED },
+    { kind: 'thumbnail', picture: broken[0]!, expect: ACCEPTED },
     ...rejected,
   ]
   return () => {
@@ -36,11 +37,10 @@ export async function uploads(random: Random, maxBytes: number, maxPixels: numbe
     if (first !== undefined) return first
     const dice = random() * 100
     if (dice < REJECTED) return pick(random, rejected)
-    const picture = pick(random, pictures)
     return {
       kind: kindBy(random()),
       filter: pick(random, FILTERS),
-      picture: dice < REJECTED + BROKEN ? cutOff(picture) : picture,
+      picture: pick(random, dice < REJECTED + BROKEN ? broken : pictures),
       expect: ACCEPTED,
     }
   }
