@@ -8,7 +8,7 @@ import { checkTasks } from './middleware.ts'
 export interface HealthOptions {
   /** Share of failed deferrals in the last five minutes, 0 to 1. Default `{ degraded: 0.05, unhealthy: 0.5 }`. */
   failureRatio?: Partial<HealthLimits['failureRatio']>
-  /** Completed or failed deferrals in five minutes below which the ratio is not judged. Default 10. */
+  /** Completed or failed deferrals in five minutes below which the ratio is not judged. Default 5. */
   minimum?: number
   /** Age of the oldest ready task in seconds. Default `{ degraded: 30, unhealthy: 300 }`. */
   oldest?: Partial<HealthLimits['oldest']>

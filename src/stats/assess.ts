@@ -16,7 +16,7 @@ export interface HealthLimits {
 
 export const HEALTH_LIMITS: HealthLimits = {
   failureRatio: { degraded: 0.05, unhealthy: 0.5 },
-  minimum: 10,
+  minimum: 5,
   oldest: { degraded: 30, unhealthy: 300 },
   queue: { degraded: 0.8, unhealthy: 1 },
 }
