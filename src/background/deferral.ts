@@ -1,6 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
 import { type Context, context, type Span, type SpanContext, trace } from '@opentelemetry/api'
-import { AfterspanError } from '../model/errors.ts'
 import type { DeferOptions } from '../model/options.ts'
 import type { Origin } from '../model/origin.ts'
 import type { Outcome, Relation, State } from '../model/words.ts'
@@ -53,7 +52,7 @@ export interface Work {
 
 /** One deferral: what the scheduler, the telemetry and the figures each see of it is an interface of this. */
 export class Deferral extends Job implements TelemetryJob {
-  readonly payload: unknown
+  payload: unknown
   readonly handler: Handler<never>
   readonly relation: Relation
   readonly origin: Origin | undefined
@@ -62,9 +61,10 @@ export class Deferral extends Job implements TelemetryJob {
   readonly context: Context
   readonly trace: TaskTrace
   /** The asynchronous context at the deferral, so that the handler sees the app's own AsyncLocalStorages of that request. */
-  readonly resource: AsyncResource | undefined
+  resource: AsyncResource | undefined
   readonly handle: TaskHandle
-  #abort: AbortController | undefined
+  /** What the handler of the running, or latest, attempt was given; undefined before it, and for work that ran already. */
+  current: AttemptContext | undefined = undefined
   #resolve: ((outcome: Outcome) => void) | undefined
   #outcome: Promise<Outcome> | undefined
   #unlisten: (() => void) | undefined
@@ -96,12 +96,6 @@ export class Deferral extends Job implements TelemetryJob {
     return this.trace.name
   }
 
-  /** Made when it is first asked for: most handlers need none. */
-  get signal(): AbortSignal {
-    this.#abort ??= new AbortController()
-    return this.#abort.signal
-  }
-
   get outcomePromise(): Promise<Outcome> {
     if (this.#outcome === undefined) {
       this.#outcome =
@@ -121,52 +115,52 @@ export class Deferral extends Job implements TelemetryJob {
     this.#unlisten = () => signal.removeEventListener('abort', aborted)
   }
 
-  abortAttempt(reason: Error): void {
-    this.#abort?.abort(reason)
-  }
-
-  /** The next attempt gets a signal of its own. */
-  forgetAttempt(): void {
-    this.#abort = undefined
-  }
-
-  /** Tells those who wait for the outcome. */
+  /** Tells those who wait for the outcome, and lets go of what only a run needs: an app may keep handles for long. */
   settle(outcome: Outcome): void {
+    this.payload = undefined
+    this.resource = undefined
+    this.current = undefined
     this.#unlisten?.()
     this.#unlisten = undefined
     this.#resolve?.(outcome)
   }
 }
 
-/** The context of one attempt. It keeps its own signal, also when a later attempt runs beside it. */
+/** The context of one attempt; its signal is its own, also when a later attempt runs beside it. */
 export class AttemptContext implements TaskContext {
   readonly id: string
   readonly attempt: number
   readonly origin: Origin | undefined
-  readonly #job: Deferral
   readonly #span: Span | undefined
-  #signal: AbortSignal | undefined
+  #controller: AbortController | undefined
+  #reason: Error | undefined
 
   constructor(job: Deferral) {
     this.id = job.id
     this.attempt = job.attempt
     this.origin = job.origin
-    this.#job = job
     this.#span = job.trace.attempt
   }
 
+  /** Made when it is first asked for: most handlers need none. */
   get signal(): AbortSignal {
-    this.#signal ??= this.#job.run?.live === true && this.#job.attempt === this.attempt ? this.#job.signal : ENDED
-    return this.#signal
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason)
+    }
+    return this.#controller.signal
   }
 
   get span(): Span {
     return this.#span ?? NO_SPAN
   }
+
+  abort(reason: Error): void {
+    this.#reason = reason
+    this.#controller?.abort(reason)
+  }
 }
 
-/** What a handler gets that asks for its signal only after its attempt was over. */
-const ENDED = AbortSignal.abort(new AfterspanError('ERR_AFTERSPAN_CANCELLED', 'The attempt is over.'))
 /** Stands in where the tracing set-up threw. */
 const NO_SPAN = trace.wrapSpanContext({ traceId: '0'.repeat(32), spanId: '0'.repeat(16), traceFlags: 0 })
 

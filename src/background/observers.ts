@@ -34,7 +34,6 @@ export class Observers implements Observer<Deferral> {
   }
 
   attemptEnded(job: Deferral, end: AttemptEnd): void {
-    job.forgetAttempt()
     this.#each((observer) => observer.attemptEnded(job, end))
   }
 

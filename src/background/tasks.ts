@@ -127,7 +127,7 @@ export class Tasks {
       maxHold: this.#settings.maxHold,
       random: internals.random ?? Math.random,
       execute: (job) => this.#execute(job),
-      abort: (job, reason) => job.abortAttempt(reason),
+      abort: (job, reason) => job.current?.abort(reason),
       observer: this.#observers,
       hookThrew: () => selfHealth.caught('retry_if'),
     })
@@ -305,6 +305,7 @@ export class Tasks {
 
   #execute(job: Deferral): unknown {
     const attempt = new AttemptContext(job)
+    job.current = attempt
     const scope: Scope = {
       origin: job.origin,
       spanContext: job.trace.attempt?.spanContext() ?? job.parent,

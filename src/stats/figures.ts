@@ -27,6 +27,8 @@ export interface TaskFigures {
   readonly zombies: number
   readonly states: Readonly<Record<State, number>>
   readonly attempts: Readonly<Record<Result, number>>
+  /** Failed attempts that were, or will be, made again. */
+  readonly retries: number
   readonly deduplicated: number
   readonly retriesRefused: number
   /** Seconds, over the attempts that have started. */
@@ -44,6 +46,7 @@ export interface TaskFigures {
 class Counts {
   deferred = 0
   zombies = 0
+  retries = 0
   deduplicated = 0
   retriesRefused = 0
   readonly outcomes = zeros(OUTCOMES)
@@ -76,6 +79,7 @@ export class Figures implements Observer<CountedJob> {
     const { states } = this.#of(job.label)
     if (from !== undefined) states[from]--
     states[state]++
+    if (state === 'retrying') this.#of(job.label).retries++
   }
 
   attemptStarted(job: CountedJob): void {
@@ -134,6 +138,7 @@ export class Figures implements Observer<CountedJob> {
     for (const counts of all) {
       sum.deferred += counts.deferred
       sum.zombies += counts.zombies
+      sum.retries += counts.retries
       sum.deduplicated += counts.deduplicated
       sum.retriesRefused += counts.retriesRefused
       for (const outcome of OUTCOMES) sum.outcomes[outcome] += counts.outcomes[outcome]
@@ -154,6 +159,7 @@ export class Figures implements Observer<CountedJob> {
       zombies: sum.zombies,
       states: sum.states,
       attempts: sum.attempts,
+      retries: sum.retries,
       deduplicated: sum.deduplicated,
       retriesRefused: sum.retriesRefused,
       wait: sum.wait.summary(),

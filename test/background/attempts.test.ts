@@ -120,3 +120,24 @@ test('a timeout aborts the signal, ends the attempt, and shows the handler that 
   expect(await tasks.metric('afterspan.task.zombies', { 'task.name': 'slow' })).toBe(0)
   expect(tasks.ledger()).toMatchObject({ deferred: 2, outcomes: { completed: 1, failed: 1 }, zombies: 0 })
 })
+
+test('a handler that asks for its signal only after its timeout finds it aborted, for that reason', async () => {
+  const tasks = createTestTasks()
+  const slow = Promise.withResolvers<void>()
+  let reason: unknown
+  const handle = tasks
+    .define(
+      'slow',
+      async (_: unknown, context) => {
+        await slow.promise
+        reason = context.signal.reason
+      },
+      { timeout: 10 },
+    )
+    .defer()
+  await tasks.clock.advance(10)
+  slow.resolve()
+  await tasks.clock.turn()
+  expect(await handle.outcome).toBe('failed')
+  expect(reason).toMatchObject({ code: 'ERR_AFTERSPAN_TIMEOUT' })
+})

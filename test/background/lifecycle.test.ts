@@ -342,3 +342,29 @@ test('a one-off with the name of a defined task runs by its options; define afte
   expect(await tasks.metric('afterspan.task.attempts', { 'task.name': 'shared' })).toBe(4)
   expect(tasks.snapshot().tasks).toHaveLength(1)
 })
+
+test('a handle that is kept does not keep the payload', async () => {
+  const { setFlagsFromString } = await import('node:v8')
+  const { runInNewContext } = await import('node:vm')
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as () => void
+  const tasks = createTestTasks()
+  const work = tasks.define('work', (_: object) => {})
+  let collected = false
+  const registry = new FinalizationRegistry(() => {
+    collected = true
+  })
+  const deferOne = () => {
+    const payload = { image: new Uint8Array(1_000) }
+    registry.register(payload, undefined)
+    return work.defer(payload)
+  }
+  const handle = deferOne()
+  await tasks.settled()
+  for (let round = 0; round < 20 && !collected; round++) {
+    gc()
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  expect(collected).toBe(true)
+  expect(handle.state).toBe('completed')
+})

@@ -59,7 +59,7 @@ test('totals and averages are those of the attempts that ran', async () => {
   // They waited for 0, 100, 300 and 600 ms.
   expect(entry.wait.mean).toBeCloseTo(0.25, 10)
   const failing = body.tasks.find(({ name }) => name === 'fails')!
-  expect(failing).toMatchObject({ deferred: 1, failed: 1, failureRatio: 1, attempts: { error: 2 } })
+  expect(failing).toMatchObject({ deferred: 1, failed: 1, failureRatio: 1, attempts: { error: 2 }, retries: 1 })
   expect(body.total).toMatchObject({ deferred: 6, completed: 4, failed: 1, cancelled: 1 })
   expect(body.total.duration.count).toBe(6)
 })
