@@ -20,8 +20,6 @@ export const ERRORS = {
   ERR_AFTERSPAN_CANCELLED: 'The task was cancelled, by its handle, its signal, its request, or close().',
   ERR_AFTERSPAN_EVENT: 'tasks.on was given an event that does not exist, or a listener that is not a function.',
   ERR_AFTERSPAN_TASKS: 'A function of afterspan/express needs what createTasks() returned as its first argument.',
-  ERR_AFTERSPAN_NO_MIDDLEWARE:
-    'The middleware was not mounted before this handler. Call app.use(middleware(tasks)) before the routes.',
   ERR_AFTERSPAN_MISSING_PEER:
     'A package that this part of Afterspan needs is not installed. Run the npm command in the message.',
 } as const

@@ -1,0 +1,92 @@
+/**
+ * Writes the two references that are made from code: `telemetry.md` from the catalogue, `errors.md` from the table of errors.
+ * `npm run docs`; a test fails when they are stale.
+ */
+import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { ERRORS } from '../src/model/errors.ts'
+import { METRICS, SECONDS_BUCKETS } from '../src/telemetry/catalogue.ts'
+import { REASONS } from '../src/telemetry/self-health.ts'
+
+const code = (text: string) => `\`${text}\``
+
+function telemetry(): string {
+  const rows = Object.values(METRICS).map(({ name, kind, unit, attributes, prometheus, description }) => {
+    const labels = attributes.length === 0 ? '–' : attributes.map(code).join(', ')
+    const kinds = { counter: 'counter', histogram: 'histogram', updown: 'up-down counter', gauge: 'gauge' }
+    return `| ${code(name)} | ${kinds[kind]} ${code(unit)} | ${labels} | ${code(prometheus)} | ${description} |`
+  })
+  return `# Telemetry reference
+
+*Made by \`npm run docs\` from \`src/telemetry/catalogue.ts\`. Names in it are public: they change as the API does, by semantic versioning.*
+
+## Spans
+
+| relation | spans | default for |
+| --- | --- | --- |
+| \`child\` | \`task {name}\` (INTERNAL), one per attempt, under the request's SERVER span | tasks that start at their trigger |
+| \`link\` | \`defer {name}\` in the request's trace, from \`defer()\` to the start; each attempt \`task {name}\` is the root of a trace of its own. Each is linked to the other | deferrals with a delay |
+| \`none\` | \`task {name}\`, a trace of its own | nothing: ask for it |
+
+- A later attempt is linked to the one before and never nested in it: with \`child\` a sibling, with \`link\` a root of its own.
+- A \`defer\` span never stays open for more than 60 s. Where the start is later, and for later attempts of a linked task, a short \`started {name}\` span in the request's trace carries the link.
+- A failed attempt has status ERROR, its exception as an event, and \`error.type\`, also if a later attempt succeeds. A cancelled one has no error.
+- A task of an unsampled request is not sampled: a child by itself, a linked root with the sampler of \`afterspan/sdk\`, which \`register\` installs.
+- Outside a request the parent is the span that is active at \`defer()\`, if any. In a running task it is that attempt's span.
+- A dropped deferral leaves an event \`task dropped\` on the span that was active.
+
+| attribute | on | value |
+| --- | --- | --- |
+| \`task.name\`, \`task.id\`, \`task.priority\` | all | \`task.id\` is the same in all attempts, and the \`id\` of the handle |
+| \`task.attempt\` | \`task\`, \`started\` | from 1 |
+| \`task.wait\` | \`task\` | seconds that this attempt waited, intended delay and backoff not counted |
+| \`task.result\` | \`task\` | \`ok\`, \`error\`, \`timeout\`, \`cancelled\` |
+| \`task.outcome\` | \`defer\` | only where the task never started |
+| \`error.type\` | \`task\` | class or name of what was thrown; only on \`error\` and \`timeout\` |
+| \`http.route\`, \`http.request.method\` | all | of the request, where there is one |
+
+## Metrics
+
+| OpenTelemetry name | kind, unit | attributes | in Prometheus | what it says |
+| --- | --- | --- | --- | --- |
+${rows.join('\n')}
+
+- Each task × outcome, result and state exists at 0 from \`define\` on, so that \`increase()\` sees the first failure. An \`error.type\` that was never seen before begins at its first count: alert on \`${METRICS.finished.prometheus}\`.
+- Histogram buckets end at ${SECONDS_BUCKETS.join(', ')} seconds.
+- Task names, routes and error types beyond \`limits\` are recorded as \`_other\` and counted in \`${METRICS.telemetryCapped.name}\`.
+- Values of \`reason\`: \`${METRICS.telemetryLost.name}\` ${REASONS.lost.map(code).join(', ')}; \`${METRICS.telemetryCapped.name}\` ${REASONS.capped.map(code).join(', ')}; \`${METRICS.telemetryCaught.name}\` ${REASONS.caught.map(code).join(', ')}.
+- The ledger balances in each collection: \`sum(${METRICS.deferred.prometheus}) = sum(${METRICS.finished.prometheus}) + sum(${METRICS.pending.prometheus})\`.
+- Several \`createTasks\` in one process that report to one provider are added up.
+
+## In \`/metrics\`
+
+\`metrics()\` answers with OpenMetrics 1.0 where \`Accept\` asks for it, as Prometheus does, and with the plain format 0.0.4 otherwise. Both have the names above, which
+are those that Prometheus gives to the same metrics when they come by OTLP. OpenMetrics adds exemplars (\`trace_id\`, \`span_id\`) on the buckets of
+\`${METRICS.wait.prometheus}\`, \`${METRICS.duration.prometheus}\` and \`${METRICS.effect.prometheus}\`; Prometheus keeps them with
+\`--enable-feature=exemplar-storage\`. Metrics of other libraries are written by the same rules.
+`
+}
+
+function errors(): string {
+  const rows = Object.entries(ERRORS).map(([name, help]) => `| \`${name}\` | ${help} |`)
+  return `# Errors
+
+*Made by \`npm run docs\` from \`src/model/errors.ts\`.*
+
+Every error of Afterspan's own is an \`AfterspanError\` with a stable \`code\`. Wrong options throw at once, where they are given; what depends on load never throws:
+\`defer\` then returns a handle whose outcome is \`dropped\`, whose \`accepted\` rejects and whose \`error\` says why.
+
+| code | what to do |
+| --- | --- |
+${rows.join('\n')}
+
+Two errors are for handlers to throw: \`RetryAfter(msOrDate)\` takes the place of the next backoff, and \`Abandon(message)\` fails the task at once.
+`
+}
+
+/** The generated files by name. */
+export const GENERATED: Readonly<Record<string, () => string>> = { 'telemetry.md': telemetry, 'errors.md': errors }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [name, make] of Object.entries(GENERATED)) writeFileSync(new URL(name, import.meta.url), make())
+}
