@@ -62,7 +62,8 @@ export class Deferral extends Job implements TelemetryJob {
   readonly trace: TaskTrace
   /** The asynchronous context at the deferral, so that the handler sees the app's own AsyncLocalStorages of that request. */
   resource: AsyncResource | undefined
-  readonly handle: TaskHandle
+  readonly #cancel: Work['cancel']
+  #handle: TaskHandle | undefined
   /** What the handler of the running, or latest, attempt was given; undefined before it, and for work that ran already. */
   current: AttemptContext | undefined = undefined
   #resolve: ((outcome: Outcome) => void) | undefined
@@ -80,6 +81,7 @@ export class Deferral extends Job implements TelemetryJob {
     taskTrace: TaskTrace,
   ) {
     super(id, seq, task, options, now)
+    this.#cancel = work.cancel
     this.payload = work.payload
     this.handler = work.handler
     this.relation = options.relation ?? task.plan.relation ?? (this.delay > 0 ? 'link' : 'child')
@@ -88,7 +90,12 @@ export class Deferral extends Job implements TelemetryJob {
     this.parent = scope === undefined ? trace.getSpan(this.context)?.spanContext() : scope.spanContext
     this.trace = taskTrace
     this.resource = work.adopted ? undefined : new AsyncResource('AfterspanTask')
-    this.handle = new Handle(this, work.cancel)
+  }
+
+  /** The same each time. Not made with it: a job must not keep alive, for as long as it is queued, what the app did not keep. */
+  get handle(): TaskHandle {
+    this.#handle ??= new Handle(this, this.#cancel)
+    return this.#handle
   }
 
   /** The name under which it is counted. */

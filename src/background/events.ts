@@ -1,5 +1,5 @@
 import { AfterspanError } from '../model/errors.ts'
-import type { AttemptEnd, Observer } from '../model/seam.ts'
+import type { AttemptEnd } from '../model/seam.ts'
 import type { Outcome, Priority, Result, State } from '../model/words.ts'
 import { selfHealth } from '../telemetry/self-health.ts'
 import type { Deferral } from './deferral.ts'
@@ -37,7 +37,7 @@ export type Listener<E extends EventName> = (event: TaskEvents[E]) => void
 const EVENTS: readonly EventName[] = ['deferred', 'started', 'ended', 'retrying', 'finished']
 
 /** Tells the app's listeners of the scheduler's work. A listener that throws harms nobody, and is counted. */
-export class Events implements Observer<Deferral> {
+export class Events {
   readonly #listeners = new Map<EventName, Set<Listener<never>>>()
 
   /** Adds a listener; the function that is returned takes it away. */
@@ -61,7 +61,8 @@ export class Events implements Observer<Deferral> {
   }
 
   deferred(job: Deferral): void {
-    this.#emit('deferred', () => ({ ...of(job), priority: job.priority, delay: job.delay }))
+    if (this.#listeners.has('deferred'))
+      this.#emit('deferred', () => ({ ...of(job), priority: job.priority, delay: job.delay }))
   }
 
   entered(job: Deferral, state: State): void {
@@ -69,20 +70,19 @@ export class Events implements Observer<Deferral> {
   }
 
   attemptStarted(job: Deferral): void {
-    this.#emit('started', () => ({ ...of(job), attempt: job.attempt, wait: job.wait }))
+    if (this.#listeners.has('started'))
+      this.#emit('started', () => ({ ...of(job), attempt: job.attempt, wait: job.wait }))
   }
 
   attemptEnded(job: Deferral, { result, duration, error, zombie }: AttemptEnd): void {
-    this.#emit('ended', () => ({ ...of(job), attempt: job.attempt, result, duration, error, zombie }))
+    if (this.#listeners.has('ended'))
+      this.#emit('ended', () => ({ ...of(job), attempt: job.attempt, result, duration, error, zombie }))
   }
 
   finished(job: Deferral, outcome: Outcome): void {
-    this.#emit('finished', () => ({ ...of(job), outcome, attempts: job.attempt, error: job.error }))
+    if (this.#listeners.has('finished'))
+      this.#emit('finished', () => ({ ...of(job), outcome, attempts: job.attempt, error: job.error }))
   }
-
-  zombieEnded(): void {}
-  retryRefused(): void {}
-  deduplicated(): void {}
 
   #emit<E extends EventName>(event: E, make: () => TaskEvents[E]): void {
     const listeners = this.#listeners.get(event)

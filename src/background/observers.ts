@@ -1,13 +1,15 @@
 import type { AttemptEnd, Observer } from '../model/seam.ts'
 import type { Outcome, State } from '../model/words.ts'
 import type { Figures } from '../stats/figures.ts'
-import { selfHealth } from '../telemetry/self-health.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
 import type { Deferral } from './deferral.ts'
 import type { Events } from './events.ts'
 import type { FailureLog } from './failure-log.ts'
 
-/** All who look on, in order: telemetry, figures, the app's listeners, and last those who wait for the outcome. */
+/**
+ * All who look on, in order: telemetry, figures, the app's listeners, and last those who wait for the outcome. None of them
+ * throws: what is not theirs (the SDK, listeners, loggers) each calls with care.
+ */
 export class Observers implements Observer<Deferral> {
   readonly #telemetry: Telemetry
   readonly #figures: Figures
@@ -22,55 +24,49 @@ export class Observers implements Observer<Deferral> {
   }
 
   deferred(job: Deferral): void {
-    this.#each((observer) => observer.deferred(job))
+    this.#telemetry.deferred(job)
+    this.#figures.deferred(job)
+    this.#events.deferred(job)
   }
 
   entered(job: Deferral, state: State, from: State | undefined): void {
-    this.#each((observer) => observer.entered(job, state, from))
+    this.#telemetry.entered(job, state, from)
+    this.#figures.entered(job, state, from)
+    this.#events.entered(job, state)
   }
 
   attemptStarted(job: Deferral): void {
-    this.#each((observer) => observer.attemptStarted(job))
+    this.#telemetry.attemptStarted(job)
+    this.#figures.attemptStarted(job)
+    this.#events.attemptStarted(job)
   }
 
   attemptEnded(job: Deferral, end: AttemptEnd): void {
-    this.#each((observer) => observer.attemptEnded(job, end))
+    this.#telemetry.attemptEnded(job, end)
+    this.#figures.attemptEnded(job, end)
+    this.#events.attemptEnded(job, end)
   }
 
   finished(job: Deferral, outcome: Outcome, from: State | undefined): void {
-    this.#each((observer) => observer.finished(job, outcome, from))
-    try {
-      this.#log.finished(job)
-    } catch {
-      selfHealth.caught('logger')
-    }
+    this.#telemetry.finished(job, outcome, from)
+    this.#figures.finished(job, outcome, from)
+    this.#events.finished(job, outcome)
+    this.#log.finished(job)
     job.settle(outcome)
   }
 
   zombieEnded(job: Deferral): void {
-    this.#each((observer) => observer.zombieEnded(job))
+    this.#telemetry.zombieEnded(job)
+    this.#figures.zombieEnded(job)
   }
 
   retryRefused(job: Deferral): void {
-    this.#each((observer) => observer.retryRefused(job))
+    this.#telemetry.retryRefused(job)
+    this.#figures.retryRefused(job)
   }
 
   deduplicated(job: Deferral): void {
-    this.#each((observer) => observer.deduplicated(job))
-  }
-
-  /** An observer that throws must not keep the others, or the scheduler, from their work. */
-  #each(tell: (observer: Observer<Deferral>) => void): void {
-    try {
-      tell(this.#telemetry)
-    } catch {
-      selfHealth.caught('metric')
-    }
-    try {
-      tell(this.#figures)
-      tell(this.#events)
-    } catch {
-      selfHealth.caught('stats')
-    }
+    this.#telemetry.deduplicated(job)
+    this.#figures.deduplicated(job)
   }
 }

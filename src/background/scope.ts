@@ -23,7 +23,7 @@ export interface Scope {
 }
 
 const storage = new AsyncLocalStorage<Scope>()
-const bySpan = new WeakMap<object, Scope>()
+const BY_REQUEST = Symbol('afterspan.scope')
 
 /** Runs code in a scope, and what it starts. */
 export function inScope<T>(scope: Scope, run: () => T): T {
@@ -35,16 +35,16 @@ export function inScope<T>(scope: Scope, run: () => T): T {
  * calls back from the socket) often still has OpenTelemetry's context, which is bound to the request's events.
  */
 export function rememberBySpan(scope: Scope): void {
-  const span = serverSpan()
-  if (span !== undefined) bySpan.set(span, scope)
+  // On OpenTelemetry's own object for this request: a WeakMap with an entry per request is dear to the garbage collector.
+  const metadata = rpcMetadata()
+  if (metadata?.span !== undefined && Object.isExtensible(metadata)) metadata[BY_REQUEST] = scope
 }
 
 /** The scope of the running code. */
 export function currentScope(): Scope | undefined {
   const scope = storage.getStore()
   if (scope !== undefined) return scope
-  const span = serverSpan()
-  return span === undefined ? undefined : bySpan.get(span)
+  return rpcMetadata()?.[BY_REQUEST]
 }
 
 /**
@@ -57,15 +57,12 @@ const RPC_METADATA = Symbol.for('OpenTelemetry SDK Context Key RPC_METADATA')
 interface RpcMetadata {
   readonly span?: { spanContext(): SpanContext }
   readonly route?: string
+  [BY_REQUEST]?: Scope
 }
 
 /** What the HTTP instrumentation knows of the current request. */
 export function rpcMetadata(): RpcMetadata | undefined {
   return context.active().getValue(RPC_METADATA) as RpcMetadata | undefined
-}
-
-function serverSpan(): object | undefined {
-  return rpcMetadata()?.span
 }
 
 /** The span context of the current request: of its SERVER span, or else of whatever span is active. */

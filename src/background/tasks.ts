@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { MeterProvider, TracerProvider } from '@opentelemetry/api'
-import { context } from '@opentelemetry/api'
+import { type Context, context } from '@opentelemetry/api'
 import { type Clock, systemClock } from '../model/clock.ts'
 import { AfterspanError } from '../model/errors.ts'
 import { type Ledger, ledgerLine } from '../model/ledger.ts'
@@ -313,9 +313,7 @@ export class Tasks {
       response: undefined,
     }
     const otel = this.#telemetry.contextOf(job)
-    return job.resource!.runInAsyncScope(() =>
-      inScope(scope, () => context.with(otel, () => (job.handler as Handler<unknown>)(job.payload, attempt))),
-    )
+    return job.resource!.runInAsyncScope(runHandler, undefined, job, attempt, scope, otel)
   }
 
   /** Why a deferral cannot be accepted, whatever the load. While draining, what was begun before may still defer. */
@@ -385,6 +383,10 @@ export class Tasks {
 }
 
 const NOTHING: Handler<never> = () => undefined
+
+function runHandler(job: Deferral, attempt: AttemptContext, scope: Scope, otel: Context): unknown {
+  return inScope(scope, () => context.with(otel, job.handler as Handler<unknown>, undefined, job.payload, attempt))
+}
 
 function checkName(name: unknown): void {
   if (typeof name === 'string' && name.length >= 1 && name.length <= 200) return

@@ -32,6 +32,7 @@ import { backoff } from '../model/retry.ts'
 import type { Observer } from '../model/seam.ts'
 import type { Outcome, Result, State } from '../model/words.ts'
 
+import { Holds } from './holds.ts'
 import { ReadyQueue } from './ready-queue.ts'
 import { type Job, type Run, TaskQueue } from './task-queue.ts'
 import { Timers } from './timers.ts'
@@ -61,6 +62,7 @@ export class Scheduler<J extends Job> {
   readonly #observer: Observer<J>
   readonly #ready = new ReadyQueue<J>()
   readonly #timers: Timers<J>
+  readonly #holds: Holds<J>
   readonly #turn: Turn
   readonly #runs = new Set<Run<J>>()
   readonly #outcomes: Record<Outcome, number> = { completed: 0, failed: 0, cancelled: 0, dropped: 0, handed_off: 0 }
@@ -82,6 +84,7 @@ export class Scheduler<J extends Job> {
     this.clock = options.clock
     this.#limit = options.concurrency
     this.#timers = new Timers(options.clock, (job) => this.#timeIsUp(job))
+    this.#holds = new Holds(options.clock, options.maxHold, (job) => this.#triggered(job, false))
     this.#turn = new Turn(options.clock, () => this.#pump())
   }
 
@@ -125,7 +128,7 @@ export class Scheduler<J extends Job> {
     }
     if (job.key !== undefined) job.task.keys.set(job.key, job)
     if (held) {
-      this.#timers.set(job, job.deferredAt + this.#options.maxHold)
+      this.#holds.add(job)
       this.#enter(job, 'held', true)
     } else {
       this.#triggered(job, true)
@@ -153,7 +156,7 @@ export class Scheduler<J extends Job> {
   /** The response is over: a held job may go on. Without effect in any other state. */
   trigger(job: J): void {
     if (job.state !== 'held') return
-    this.#timers.clear(job)
+    this.#holds.remove(job)
     this.#triggered(job, false)
   }
 
@@ -171,6 +174,7 @@ export class Scheduler<J extends Job> {
       return true
     }
     if (state === 'ready') this.#ready.remove(job)
+    else if (state === 'held') this.#holds.remove(job)
     else this.#timers.clear(job)
     job.error = error
     this.#finish(job, 'cancelled')
@@ -243,9 +247,6 @@ export class Scheduler<J extends Job> {
 
   #timeIsUp(job: J): void {
     switch (job.state) {
-      case 'held':
-        this.#triggered(job, false)
-        break
       case 'delayed':
       case 'retrying':
         this.#makeReady(job, false)
@@ -406,7 +407,7 @@ export class Scheduler<J extends Job> {
   }
 
   #waitingJobs(): J[] {
-    const jobs: J[] = []
+    const jobs: J[] = [...this.#holds.jobs()]
     for (const job of this.#timers.jobs()) if (job.state !== 'running') jobs.push(job)
     for (const task of this.#tasks) for (const job of task.readyJobs()) jobs.push(job)
     return jobs

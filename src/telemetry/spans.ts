@@ -2,7 +2,6 @@ import {
   type Attributes,
   type Context,
   type Link,
-  ROOT_CONTEXT,
   type Span,
   type SpanContext,
   SpanStatusCode,
@@ -171,6 +170,9 @@ function attributesOf(job: Traced): Attributes {
   return attributes
 }
 
+/** The deferral's context with `parent` as its span. Most often it is that already, and a context is dear to copy. */
 function under(context: Context, parent: SpanContext | undefined): Context {
-  return parent === undefined ? trace.deleteSpan(context ?? ROOT_CONTEXT) : trace.setSpanContext(context, parent)
+  const active = trace.getSpan(context)
+  if (parent === undefined) return active === undefined ? context : trace.deleteSpan(context)
+  return active?.spanContext() === parent ? context : trace.setSpanContext(context, parent)
 }

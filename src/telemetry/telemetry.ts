@@ -98,14 +98,20 @@ export class Telemetry implements Observer<TelemetryJob> {
 
   attemptStarted(job: TelemetryJob): void {
     this.#waiting.delete(job)
-    guarded('span', () => this.#spans.attemptStarted(job))
-    guarded('metric', () => {
+    try {
+      this.#spans.attemptStarted(job)
+    } catch {
+      selfHealth.caught('span')
+    }
+    try {
       const series = job.trace.tally.wait(job.priority)
       const seconds = job.wait / 1000
       this.#registry.instruments.wait.record(seconds, series.attributes, job.context)
       const span = job.trace.attempt?.spanContext()
       if (span !== undefined) series.note(seconds, span)
-    })
+    } catch {
+      selfHealth.caught('metric')
+    }
   }
 
   attemptEnded(job: TelemetryJob, end: AttemptEnd): void {
@@ -114,31 +120,41 @@ export class Telemetry implements Observer<TelemetryJob> {
     const errorType = failed ? this.names.errorType(name, describeError(end.error).type) : undefined
     tally.attempts(end.result, errorType).value++
     if (end.zombie) tally.zombies.value++
-    guarded('span', () => this.#spans.attemptEnded(job, end, errorType))
-    guarded('metric', () => {
+    try {
+      this.#spans.attemptEnded(job, end, errorType)
+    } catch {
+      selfHealth.caught('span')
+    }
+    try {
       const series = tally.duration(end.result)
       const seconds = end.duration / 1000
       this.#registry.instruments.duration.record(seconds, series.attributes, job.context)
       if (job.trace.previous !== undefined) series.note(seconds, job.trace.previous)
-    })
+    } catch {
+      selfHealth.caught('metric')
+    }
   }
 
   finished(job: TelemetryJob, outcome: Outcome, from: State | undefined): void {
     const { tally } = job.trace
     if (from !== undefined) tally.pending[from].value--
     tally.finished[outcome].value++
-    guarded('span', () => {
+    try {
       this.#waiting.delete(job)
       if (job.trace.waiting !== undefined) this.#spans.gaveUpWaiting(job, outcome)
       if (outcome === 'dropped') this.#spans.dropped(job, job.error)
-    })
-    guarded('metric', () => {
+    } catch {
+      selfHealth.caught('span')
+    }
+    try {
       const route = job.origin?.route
       const series = tally.effect(outcome, route === undefined ? undefined : this.names.routes.label(route))
       const seconds = this.#effect(job) / 1000
       this.#registry.instruments.effect.record(seconds, series.attributes, job.context)
       if (job.trace.previous !== undefined) series.note(seconds, job.trace.previous)
-    })
+    } catch {
+      selfHealth.caught('metric')
+    }
   }
 
   zombieEnded(job: TelemetryJob): void {
