@@ -1,23 +1,26 @@
-import type { Attributes } from '@opentelemetry/api'
+import { diag } from '@opentelemetry/api'
 import { SCOPE } from '../telemetry/catalogue.ts'
 import type { ExemplarStore, HistogramSeries } from '../telemetry/exemplars.ts'
-import { familyName, labelName } from './names.ts'
+import {
+  addBuckets,
+  type Buckets,
+  type ExplicitHistogram,
+  type ExponentialHistogram,
+  explicitBuckets,
+  exponentialBuckets,
+} from './buckets.ts'
+import { labelsOf } from './labels.ts'
+import { familyName, type InstrumentKind } from './names.ts'
 
 export type ResourceMetrics = Awaited<
   ReturnType<import('@opentelemetry/exporter-prometheus').PrometheusExporter['collect']>
 >['resourceMetrics']
-type MetricData = ResourceMetrics['scopeMetrics'][number]['metrics'][number]
+type ScopeMetrics = ResourceMetrics['scopeMetrics'][number]
+type Scope = ScopeMetrics['scope']
+type MetricData = ScopeMetrics['metrics'][number]
+type Point = MetricData['dataPoints'][number]
 
 export type FamilyKind = 'counter' | 'gauge' | 'histogram'
-
-/** A histogram's buckets, cumulative. */
-export interface Buckets {
-  /** The last upper bound is Infinity, whose count is that of all. */
-  readonly bounds: readonly number[]
-  readonly counts: readonly number[]
-  /** undefined where the measurements may be negative. */
-  readonly sum: number | undefined
-}
 
 export interface Series {
   /** Rendered: `a="1",b="2"`. */
@@ -36,49 +39,113 @@ export interface Family {
   readonly series: Map<string, Series>
 }
 
+/** A metric with what it is called in Prometheus. */
+interface Named {
+  readonly scope: Scope
+  readonly metric: MetricData
+  readonly instrument: InstrumentKind
+  readonly name: string
+  readonly unit: string
+}
+
 // The values of DataPointType in @opentelemetry/sdk-metrics, which is imported for its types alone.
 const HISTOGRAM = 0
 const EXPONENTIAL_HISTOGRAM = 1
-const SUM = 3
+const GAUGE = 2
 
-/** What was collected, as Prometheus' families. Two metrics whose names become one share a family if they are of one kind. */
+/** Metrics that were left out and said so: once in a process, not once a scrape. */
+const told = new Set<string>()
+
+/**
+ * What was collected, as Prometheus' families. Two metrics whose names become one share a family if they are of one kind;
+ * two series whose labels become one are added up, and of two gauges the later stays.
+ */
 export function familiesOf({ resource, scopeMetrics }: ResourceMetrics, store: ExemplarStore): Family[] {
   const families = new Map<string, Family>()
   /** Which family bears a sample's name: no other may. */
   const owners = new Map<string, Family>()
-  const scopesOf = new Map<string, Set<string>>()
-  for (const { scope, metrics } of scopeMetrics) {
-    for (const { descriptor } of metrics) {
-      const scopes = scopesOf.get(descriptor.name) ?? new Set()
-      scopesOf.set(descriptor.name, scopes.add(scope.name))
-    }
-  }
-  const target = labelsOf(resource.attributes, '')
+  const target = labelsOf(resource.attributes)
   if (target !== '') {
     const series = new Map([[target, { labels: target, value: 1, exemplars: undefined }]])
-    families.set('target_info', { name: 'target_info', kind: 'gauge', unit: '', help: 'Target metadata', series })
+    const family: Family = { name: 'target_info', kind: 'gauge', unit: '', help: 'Target metadata', series }
+    families.set(family.name, family)
+    owners.set(family.name, family)
   }
-  for (const { scope, metrics } of scopeMetrics) {
-    for (const metric of metrics) {
-      const { name, unit, description } = metric.descriptor
-      const kind = kindOf(metric)
-      const named = familyName(name, unit, kind)
-      const family = families.get(named.name) ?? { ...named, kind, help: description, series: new Map() }
-      // Prometheus takes one type for a name; the first stays, as in its own clients.
-      if (family.kind !== kind || sampleNames(family).some((sample) => (owners.get(sample) ?? family) !== family))
-        continue
-      families.set(named.name, family)
-      for (const sample of sampleNames(family)) owners.set(sample, family)
-      // Of two libraries with a metric of one name each needs its own series.
-      const scopeName = scopesOf.get(name)!.size > 1 ? scope.name : ''
-      for (const point of metric.dataPoints) {
-        const labels = labelsOf(point.attributes, scopeName)
-        const exemplars = scope.name === SCOPE && kind === 'histogram' ? store.find(name, point.attributes) : undefined
-        family.series.set(labels, { labels, value: measured(metric, point), exemplars })
+  const metrics = scopeMetrics.flatMap(({ scope, metrics }) => metrics.map((metric) => named(scope, metric)))
+  const scopes = scopesByName(metrics)
+  for (const { scope, metric, instrument, name, unit } of metrics) {
+    const kind = instrument === 'updown' ? 'gauge' : instrument
+    const help = metric.descriptor.description
+    const family = families.get(name) ?? { name, unit, kind, help, series: new Map() }
+    // Prometheus takes one type for a name; the first stays, as in its own clients.
+    if (family.kind !== kind || sampleNames(family).some((sample) => (owners.get(sample) ?? family) !== family)) {
+      tellOnce(`metric ${metric.descriptor.name} of ${scope.name}: ${name} is a metric of another kind already`)
+      continue
+    }
+    families.set(name, family)
+    for (const sample of sampleNames(family)) owners.set(sample, family)
+    const scopeLabels = labelsOfScope(scope, scopes.get(name)!)
+    for (const point of metric.dataPoints) {
+      try {
+        addPoint(family, metric, point, scopeLabels, scope.name === SCOPE ? store : undefined)
+      } catch {
+        tellOnce(`a series of metric ${metric.descriptor.name} of ${scope.name}: its attributes cannot be read`)
       }
     }
   }
   return [...families.values()].filter(({ series }) => series.size > 0)
+}
+
+function addPoint(
+  family: Family,
+  metric: MetricData,
+  point: Point,
+  scopeLabels: Readonly<Record<string, string>>,
+  store: ExemplarStore | undefined,
+): void {
+  const value = measured(metric, point)
+  // No Prometheus counter; a single NaN given to add() would otherwise make OpenMetrics' parsers refuse the whole text.
+  if (family.kind === 'counter' && !((value as number) >= 0)) {
+    tellOnce(`a series of counter ${metric.descriptor.name}: its value is negative or no number`)
+    return
+  }
+  const labels = labelsOf(point.attributes, scopeLabels, family.kind === 'histogram' ? ['le'] : [])
+  const before = family.series.get(labels)
+  const exemplars = family.kind === 'histogram' ? store?.find(metric.descriptor.name, point.attributes) : undefined
+  family.series.set(labels, {
+    labels,
+    value: before === undefined ? value : joined(metric, before.value, value),
+    exemplars: exemplars ?? before?.exemplars,
+  })
+}
+
+function joined(metric: MetricData, before: number | Buckets, value: number | Buckets): number | Buckets {
+  if (typeof before === 'object' && typeof value === 'object') return addBuckets(before, value)
+  return metric.dataPointType === GAUGE ? value : (before as number) + (value as number)
+}
+
+function named(scope: Scope, metric: MetricData): Named {
+  const instrument = instrumentOf(metric)
+  return { scope, metric, instrument, ...familyName(metric.descriptor.name, metric.descriptor.unit, instrument) }
+}
+
+function instrumentOf(metric: MetricData): InstrumentKind {
+  if (metric.dataPointType === HISTOGRAM || metric.dataPointType === EXPONENTIAL_HISTOGRAM) return 'histogram'
+  if (metric.dataPointType === GAUGE) return 'gauge'
+  return metric.isMonotonic ? 'counter' : 'updown'
+}
+
+function scopesByName(metrics: readonly Named[]): Map<string, Set<Scope>> {
+  const scopes = new Map<string, Set<Scope>>()
+  for (const { name, scope } of metrics) scopes.set(name, (scopes.get(name) ?? new Set()).add(scope))
+  return scopes
+}
+
+/** Of two libraries, or two versions of one, that have a metric of one name each needs its own series. */
+function labelsOfScope({ name, version = '' }: Scope, all: ReadonlySet<Scope>): Record<string, string> {
+  if (all.size === 1) return {}
+  const versions = new Set([...all].filter((scope) => scope.name === name).map((scope) => scope.version))
+  return { otel_scope_name: name, ...(versions.size > 1 && { otel_scope_version: version }) }
 }
 
 function sampleNames({ name, kind }: Family): string[] {
@@ -87,95 +154,14 @@ function sampleNames({ name, kind }: Family): string[] {
   return [name]
 }
 
-function kindOf(metric: MetricData): FamilyKind {
-  if (metric.dataPointType === HISTOGRAM || metric.dataPointType === EXPONENTIAL_HISTOGRAM) return 'histogram'
-  return metric.dataPointType === SUM && metric.isMonotonic ? 'counter' : 'gauge'
-}
-
-function measured(metric: MetricData, point: MetricData['dataPoints'][number]): number | Buckets {
+function measured(metric: MetricData, point: Point): number | Buckets {
   if (metric.dataPointType === HISTOGRAM) return explicitBuckets(point.value as ExplicitHistogram)
   if (metric.dataPointType === EXPONENTIAL_HISTOGRAM) return exponentialBuckets(point.value as ExponentialHistogram)
-  return point.value as number
+  return Number(point.value)
 }
 
-interface ExplicitHistogram {
-  readonly buckets: { readonly boundaries: readonly number[]; readonly counts: readonly number[] }
-  readonly sum?: number | undefined
-}
-
-function explicitBuckets({ buckets, sum }: ExplicitHistogram): Buckets {
-  return { bounds: [...buckets.boundaries, Number.POSITIVE_INFINITY], counts: cumulative(buckets.counts), sum }
-}
-
-interface ExponentialHistogram {
-  readonly scale: number
-  readonly count: number
-  readonly zeroCount: number
-  readonly sum?: number | undefined
-  readonly positive: { readonly offset: number; readonly bucketCounts: readonly number[] }
-  readonly negative: { readonly offset: number; readonly bucketCounts: readonly number[] }
-}
-
-/**
- * An exponential histogram with its bounds written out: the text formats know no exponential ones. The bucket of index i
- * ends at 2^((i + 1) / 2^scale) (OpenTelemetry data model, "ExponentialHistogram").
- */
-function exponentialBuckets({ scale, count, zeroCount, sum, positive, negative }: ExponentialHistogram): Buckets {
-  const bound = (index: number) => 2 ** (index / 2 ** scale)
-  const bounds: number[] = []
-  const counts: number[] = []
-  for (let at = negative.bucketCounts.length - 1; at >= 0; at--) {
-    bounds.push(-bound(negative.offset + at))
-    counts.push(negative.bucketCounts[at]!)
-  }
-  bounds.push(0)
-  counts.push(zeroCount)
-  for (const [at, bucket] of positive.bucketCounts.entries()) {
-    bounds.push(bound(positive.offset + at + 1))
-    counts.push(bucket)
-  }
-  const sums = cumulative(counts)
-  // Bounds beyond the range of a double coincide; the later count holds for both.
-  const kept = bounds.map((_, at) => at).filter((at) => Number.isFinite(bounds[at]) && bounds[at] !== bounds[at + 1])
-  return {
-    bounds: [...kept.map((at) => bounds[at]!), Number.POSITIVE_INFINITY],
-    counts: [...kept.map((at) => sums[at]!), count],
-    sum,
-  }
-}
-
-function cumulative(counts: readonly number[]): number[] {
-  let total = 0
-  return counts.map((count) => {
-    total += count
-    return total
-  })
-}
-
-/** Attributes as labels. Where two become one label their values are joined, as the specification has it. */
-function labelsOf(attributes: Attributes, scope: string): string {
-  const labels = new Map<string, string>()
-  for (const key of Object.keys(attributes).sort()) {
-    const value = text(attributes[key])
-    if (value === '') continue
-    const label = labelName(key)
-    const before = labels.get(label)
-    labels.set(label, before === undefined ? value : `${before};${value}`)
-  }
-  if (scope !== '') labels.set('otel_scope_name', scope)
-  return [...labels].map(([label, value]) => `${label}="${escapeLabel(value)}"`).join(',')
-}
-
-function text(value: unknown): string {
-  if (typeof value === 'string') return value
-  try {
-    return typeof value === 'object' ? (JSON.stringify(value) ?? '') : String(value ?? '')
-  } catch {
-    return ''
-  }
-}
-
-/** A label's value in quotes: `\`, `"` and line feeds are the three that both formats escape. */
-export function escapeLabel(value: string): string {
-  return value.toWellFormed().replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
+function tellOnce(what: string): void {
+  if (told.has(what) || told.size >= 1_000) return
+  told.add(what)
+  diag.warn(`afterspan: left out of the metrics: ${what}`)
 }

@@ -7,14 +7,15 @@ import { checkObject } from '../model/check.ts'
 import { describeError } from '../model/describe-error.ts'
 import { AfterspanError } from '../model/errors.ts'
 import { exemplars } from '../telemetry/exemplars.ts'
-import { type Family, familiesOf } from './families.ts'
+import type { ResourceMetrics } from './families.ts'
 import { formatFor, takesGzip } from './negotiate.ts'
 import { getMetricReader } from './reader.ts'
-import { CONTENT_TYPES, write } from './text.ts'
+import { serialize } from './serialize.ts'
+import { CONTENT_TYPES } from './text.ts'
 
 const compress = promisify(gzip)
 
-/** How long a collection may take, ms: below Prometheus' default scrape timeout of 10 s. A callback that hangs is left out. */
+/** How long a collection may take at most, ms: below Prometheus' default scrape timeout of 10 s. A callback that hangs is left out. */
 const COLLECT_LIMIT = 5_000
 /** Bodies below this are not worth compressing, bytes. */
 const COMPRESS_FROM = 1_024
@@ -43,16 +44,6 @@ export function metrics(options?: MetricsOptions): (req: IncomingMessage, res: S
       'Expected `reader` to be a PrometheusExporter, such as metricReader() makes.',
     )
   }
-  /** Scrapes that come while one is under way share what it collects. */
-  const underWay = new WeakMap<PrometheusExporter, Promise<Family[]>>()
-  const collect = (from: PrometheusExporter) => {
-    let families = underWay.get(from)
-    if (families === undefined) {
-      families = collectFamilies(from).finally(() => underWay.delete(from))
-      underWay.set(from, families)
-    }
-    return families
-  }
   return function afterspanMetrics(req, res) {
     if (req.method !== 'GET' && req.method !== 'HEAD') {
       res.setHeader('Allow', 'GET, HEAD')
@@ -64,30 +55,51 @@ export function metrics(options?: MetricsOptions): (req: IncomingMessage, res: S
       answer(res, 503, NO_READER)
       return
     }
-    collect(from).then(
-      (families) => respond(req, res, families),
-      (error: unknown) => answer(res, 503, `${describeError(error).message}\n${NO_READER}`),
-    )
+    collect(from, timeLimit(req))
+      .then(
+        (collected) => respond(req, res, collected),
+        (error: unknown) => answer(res, 503, `${describeError(error).message}\n${NO_READER}`),
+      )
+      .catch((error: unknown) => answer(res, 500, `${describeError(error).message}\n`))
   }
 }
 
-async function collectFamilies(reader: PrometheusExporter): Promise<Family[]> {
+/** Scrapes that come while one is under way share what it collects. */
+function collect(reader: PrometheusExporter, limit: number): Promise<ResourceMetrics> {
+  let collected = underWay.get(reader)
+  if (collected === undefined) {
+    collected = collectOnce(reader, limit).finally(() => underWay.delete(reader))
+    underWay.set(reader, collected)
+  }
+  return collected
+}
+
+const underWay = new WeakMap<PrometheusExporter, Promise<ResourceMetrics>>()
+
+/** Prometheus says when it will hang up; the rest must be on its way by then, ms. */
+function timeLimit(req: IncomingMessage): number {
+  const seconds = Number(req.headers['x-prometheus-scrape-timeout-seconds'])
+  return seconds > 0 ? Math.min(COLLECT_LIMIT, seconds * 800) : COLLECT_LIMIT
+}
+
+async function collectOnce(reader: PrometheusExporter, limit: number): Promise<ResourceMetrics> {
   // Throws when the reader was shut down, as when the app has put a MeterProvider of its own in place.
-  const { resourceMetrics, errors } = await reader.collect({ timeoutMillis: COLLECT_LIMIT })
+  const { resourceMetrics, errors } = await reader.collect({ timeoutMillis: limit })
   // One callback that throws or hangs must not lose the rest.
   for (const error of errors) diag.error('afterspan: an observable metric failed while metrics were collected', error)
-  return familiesOf(resourceMetrics, exemplars)
+  return resourceMetrics
 }
 
-async function respond(req: IncomingMessage, res: ServerResponse, families: readonly Family[]): Promise<void> {
+async function respond(req: IncomingMessage, res: ServerResponse, collected: ResourceMetrics): Promise<void> {
   const format = formatFor(req.headers.accept)
-  let body = Buffer.from(write(families, format))
+  let body = Buffer.from(serialize(collected, { format, exemplars }))
+  const zipped = body.length >= COMPRESS_FROM && takesGzip(headerOf(req, 'accept-encoding'))
+  if (zipped) body = await compress(body)
+  // The app may have answered meanwhile, as a middleware that limits the time of a request does.
+  if (res.headersSent) return
   res.setHeader('Content-Type', CONTENT_TYPES[format])
   res.setHeader('Vary', 'Accept, Accept-Encoding')
-  if (body.length >= COMPRESS_FROM && takesGzip(headerOf(req, 'accept-encoding'))) {
-    body = await compress(body)
-    res.setHeader('Content-Encoding', 'gzip')
-  }
+  if (zipped) res.setHeader('Content-Encoding', 'gzip')
   answer(res, 200, body)
 }
 

@@ -1,80 +1,86 @@
 /**
- * The names that Prometheus gives to OpenTelemetry's metrics and attributes, as its OTLP receiver does by default
- * (OpenTelemetry specification, "Prometheus and OpenMetrics Compatibility"; prometheus/otlptranslator).
+ * The names that Prometheus gives to OpenTelemetry's metrics, as its OTLP receiver does by default, so that a series has
+ * one name whichever way it came (OpenTelemetry specification, "Prometheus and OpenMetrics Compatibility"; the rules are
+ * those of prometheus/otlptranslator 1.0, tested against a real Prometheus).
  */
 
+/** What an instrument measures, as far as it matters to a name: `updown` never becomes a ratio. */
+export type InstrumentKind = 'counter' | 'updown' | 'gauge' | 'histogram'
+
 /** What a UCUM unit is called in a metric's name; others are taken as they stand. */
-const UNITS: Readonly<Record<string, string>> = {
-  d: 'days',
-  h: 'hours',
-  min: 'minutes',
-  s: 'seconds',
-  ms: 'milliseconds',
-  us: 'microseconds',
-  ns: 'nanoseconds',
-  By: 'bytes',
-  KiBy: 'kibibytes',
-  MiBy: 'mebibytes',
-  GiBy: 'gibibytes',
-  KBy: 'kilobytes',
-  MBy: 'megabytes',
-  GBy: 'gigabytes',
-  m: 'meters',
-  V: 'volts',
-  A: 'amperes',
-  J: 'joules',
-  W: 'watts',
-  g: 'grams',
-  Cel: 'celsius',
-  Hz: 'hertz',
-  '%': 'percent',
-  $: 'dollars',
+const UNITS: ReadonlyMap<string, string> = new Map([
+  ['d', 'days'],
+  ['h', 'hours'],
+  ['min', 'minutes'],
+  ['s', 'seconds'],
+  ['ms', 'milliseconds'],
+  ['us', 'microseconds'],
+  ['ns', 'nanoseconds'],
+  ['By', 'bytes'],
+  ['KiBy', 'kibibytes'],
+  ['MiBy', 'mebibytes'],
+  ['GiBy', 'gibibytes'],
+  ['TiBy', 'tibibytes'],
+  ['KBy', 'kilobytes'],
+  ['MBy', 'megabytes'],
+  ['GBy', 'gigabytes'],
+  ['TBy', 'terabytes'],
+  ['m', 'meters'],
+  ['V', 'volts'],
+  ['A', 'amperes'],
+  ['J', 'joules'],
+  ['W', 'watts'],
+  ['g', 'grams'],
+  ['Cel', 'celsius'],
+  ['Hz', 'hertz'],
+  ['1', ''],
+  ['%', 'percent'],
+])
+
+const PER: ReadonlyMap<string, string> = new Map([
+  ['s', 'second'],
+  ['m', 'minute'],
+  ['h', 'hour'],
+  ['d', 'day'],
+  ['w', 'week'],
+  ['mo', 'month'],
+  ['y', 'year'],
+])
+
+/** The name of a metric's family, without `_total`, and its unit as that stands in the name; '' for none. */
+export function familyName(name: string, unit: string, kind: InstrumentKind): { name: string; unit: string } {
+  let words = name.split(/[^a-zA-Z0-9:]+/).filter((word) => word !== '')
+  let [main, per] = unitWords(unit)
+  if (words.includes(main)) main = ''
+  if (words.includes(per)) per = ''
+  if (per !== '') main = main.replace(/_$/, '')
+  let suffixes = [main, per].filter((suffix) => suffix !== '')
+  words.push(...suffixes)
+  if (kind === 'counter') words = words.filter((word) => word !== 'total')
+  if (kind === 'gauge' && unit === '1') {
+    suffixes = ['ratio']
+    words = [...words.filter((word) => word !== 'ratio'), 'ratio']
+  }
+  const joined = words.join('_') || '_'
+  return { name: /^[0-9]/.test(joined) ? `_${joined}` : joined, unit: suffixes.join('_') }
 }
 
-const PER: Readonly<Record<string, string>> = {
-  s: 'second',
-  m: 'minute',
-  h: 'hour',
-  d: 'day',
-  w: 'week',
-  mo: 'month',
-  y: 'year',
+/** The two halves of `By/s`, as words. Annotations such as `{task}` are no units. */
+function unitWords(unit: string): [main: string, per: string] {
+  const slash = unit.indexOf('/')
+  const half = (text: string, words: ReadonlyMap<string, string>) => {
+    const plain = text.trim()
+    return /[{}]/.test(plain) ? '' : (words.get(plain) ?? plain)
+  }
+  const main = half(slash === -1 ? unit : unit.slice(0, slash), UNITS)
+  const per = slash === -1 ? '' : half(unit.slice(slash + 1), PER)
+  const perWord = per === '' ? '' : cleaned(`per_${per}`)
+  return [cleaned(main), perWord === 'per_' ? '' : perWord.replace(/_$/, '')]
 }
 
-/** The unit as it ends a metric's name; '' for none. Annotations such as `{task}` are no units. */
-export function unitSuffix(unit: string, isGauge: boolean): string {
-  const plain = unit.replace(/\{[^}]*\}/g, '').trim()
-  if (plain === '1') return isGauge ? 'ratio' : ''
-  const [base = '', per] = plain.split('/', 2)
-  const parts = [UNITS[base] ?? base]
-  if (per !== undefined && per !== '') parts.push('per', PER[per] ?? per)
-  return parts
-    .filter((part) => part !== '')
-    .map(sanitize)
-    .join('_')
-    .replace(/^_+|_+$/g, '')
-}
-
-/** A metric's name without the suffix of its kind, and its unit as it stands in it. */
-export function familyName(
-  name: string,
-  unit: string,
-  kind: 'counter' | 'gauge' | 'histogram',
-): { name: string; unit: string } {
-  const suffix = unitSuffix(unit, kind === 'gauge')
-  let base = sanitize(name).replace(/_+$/, '') || '_'
-  if (kind === 'counter' && base.endsWith('_total')) base = base.slice(0, -'_total'.length) || '_'
-  if (suffix !== '' && base !== suffix && !base.endsWith(`_${suffix}`)) base += `_${suffix}`
-  return { name: base, unit: suffix }
-}
-
-/** A label's name; names with two underscores in front are Prometheus' own. */
-export function labelName(name: string): string {
-  const label = sanitize(name).replace(/^_{2,}/, '_')
-  return label === '_' ? 'key' : label
-}
-
-function sanitize(name: string): string {
-  const plain = name.replace(/[^a-zA-Z0-9_]/g, '_').replace(/_{2,}/g, '_')
-  return /^[0-9]/.test(plain) || plain === '' ? `_${plain}` : plain
+function cleaned(unit: string): string {
+  return unit
+    .replace(/[^a-zA-Z0-9:]/g, '_')
+    .replace(/_+/g, '_')
+    .replace(/^_/, '')
 }

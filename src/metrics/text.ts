@@ -1,5 +1,7 @@
 import type { Exemplar } from '../telemetry/exemplars.ts'
-import { type Buckets, escapeLabel, type Family, type Series } from './families.ts'
+import type { Buckets } from './buckets.ts'
+import type { Family, Series } from './families.ts'
+import { escapeLabel } from './labels.ts'
 
 /** The two texts that Prometheus scrapes. */
 export type Format = 'openmetrics' | 'plain'
@@ -49,8 +51,8 @@ function writeHistogram(
     lines.push(exemplar === undefined ? line : line + exemplarText(exemplar))
   }
   const count = counts.at(-1)!
-  // OpenMetrics forbids a sum where measurements may be negative, and wants sum and count together.
-  const hasSum = sum !== undefined && !(format === 'openmetrics' && bounds[0]! < 0)
+  // OpenMetrics forbids a sum that may fall or is no number, and a count without a sum: the last bucket has it.
+  const hasSum = sum !== undefined && (format === 'plain' || (bounds[0]! >= 0 && sum >= 0))
   if (hasSum) lines.push(sample(`${name}_sum`, labels, sum))
   if (hasSum || format === 'plain') lines.push(sample(`${name}_count`, labels, count))
 }

@@ -1,7 +1,7 @@
 import http from 'node:http'
 import { gunzipSync } from 'node:zlib'
 import { metrics } from 'afterspan/metrics'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { formatFor, takesGzip } from '../../src/metrics/negotiate.ts'
 import { serveMetrics } from './serving.ts'
 
@@ -73,6 +73,52 @@ test('a callback that throws loses its own metric alone, and concurrent scrapes 
     expect(body.toString()).not.toContain('broken')
   }
   expect(calls).toBeLessThan(5)
+})
+
+test('a callback that hangs is left out, in time for the client that says when it hangs up', async () => {
+  const { meterProvider, get } = await serveMetrics()
+  const meter = meterProvider.getMeter('app')
+  meter.createObservableGauge('hangs').addCallback(() => new Promise(() => {}))
+  meter.createCounter('lives').add(1)
+  const before = performance.now()
+  const { status, body } = await get({ 'x-prometheus-scrape-timeout-seconds': '0.2' })
+  expect(performance.now() - before).toBeLessThan(2_000)
+  expect([status, body.toString().includes('lives_total 1\n')]).toEqual([200, true])
+})
+
+test('an app that answers before the metrics are collected, or a client that leaves, harms nothing', async () => {
+  const collect = () =>
+    new Promise((resolve) =>
+      setTimeout(
+        () => resolve({ resourceMetrics: { resource: { attributes: {} }, scopeMetrics: [] }, errors: [] }),
+        50,
+      ),
+    )
+  const handler = metrics({ reader: { collect } as never })
+  const unhandled = vi.fn()
+  process.on('unhandledRejection', unhandled)
+  onTestFinished(() => void process.off('unhandledRejection', unhandled))
+  const server = http.createServer((req, res) => {
+    handler(req, res)
+    if (req.url === '/late') res.writeHead(504).end('late')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`
+  const late = await fetch(`${url}/late`)
+  expect([late.status, await late.text()]).toEqual([504, 'late'])
+  await expect(fetch(url, { signal: AbortSignal.timeout(20) })).rejects.toThrow()
+  expect((await fetch(url)).status).toBe(200)
+  expect(unhandled).not.toHaveBeenCalled()
+})
+
+test('what cannot be written at all is a 500 that says why', async () => {
+  const collect = async () => ({ resourceMetrics: {}, errors: [] })
+  const server = http.createServer(metrics({ reader: { collect } as never }))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const response = await fetch(`http://127.0.0.1:${(server.address() as { port: number }).port}`)
+  expect([response.status, await response.text()]).toEqual([500, expect.stringContaining('undefined')])
 })
 
 test('without a reader, or with one that was shut down, the answer says what to do', async () => {

@@ -1,8 +1,9 @@
 import { ValueType } from '@opentelemetry/api'
 import { describe, expect, test } from 'vitest'
-import { familiesOf, type ResourceMetrics } from '../../src/metrics/families.ts'
-import { familyName, labelName } from '../../src/metrics/names.ts'
-import { write } from '../../src/metrics/text.ts'
+import type { ResourceMetrics } from '../../src/metrics/families.ts'
+import { labelName } from '../../src/metrics/labels.ts'
+import { familyName } from '../../src/metrics/names.ts'
+import { serialize } from '../../src/metrics/serialize.ts'
 import { ExemplarStore } from '../../src/telemetry/exemplars.ts'
 import { OPENMETRICS, serveMetrics } from './serving.ts'
 
@@ -22,7 +23,13 @@ describe('names become those that Prometheus gives to OTLP metrics', () => {
     ['v8js.memory.heap.used', 'By', 'gauge', 'v8js_memory_heap_used_bytes'],
     ['cpu.utilization', '1', 'gauge', 'cpu_utilization_ratio'],
     ['ratio.of.things', '1', 'counter', 'ratio_of_things'],
+    ['open', '1', 'updown', 'open'],
+    ['ratio.used', '1', 'gauge', 'used_ratio'],
     ['speed', 'By/s', 'gauge', 'speed_bytes_per_second'],
+    ['hits', '{hit}/min', 'gauge', 'hits_per_min'],
+    ['seconds.spent', 's', 'histogram', 'seconds_spent'],
+    ['total.bytes', 'By', 'counter', 'bytes'],
+    ['queue', '{item}s', 'gauge', 'queue'],
     ['already_seconds', 's', 'gauge', 'already_seconds'],
     ['1st', '', 'gauge', '_1st'],
     ['a..b--c', '', 'gauge', 'a_b_c'],
@@ -31,11 +38,12 @@ describe('names become those that Prometheus gives to OTLP metrics', () => {
   })
 
   test('labels', () => {
-    expect(['http.route', 'task.name', '1', '__reserved', 'a b', ''].map(labelName)).toEqual([
+    expect(['http.route', 'a..b', '1st', '_x', '__name__', 'a😀b', ''].map(labelName)).toEqual([
       'http_route',
-      'task_name',
-      '_1',
-      '_reserved',
+      'a__b',
+      'key_1st',
+      'key_x',
+      'key__name__',
       'a_b',
       'key',
     ])
@@ -123,13 +131,13 @@ test('a bucket carries the exemplar that lies in it, by the bounds that are writ
       },
     ],
   } as unknown as ResourceMetrics
-  const lines = write(familiesOf(metrics, store), 'openmetrics')
+  const lines = serialize(metrics, { format: 'openmetrics', exemplars: store })
     .split('\n')
     .filter((line) => line.includes('_bucket'))
   expect(lines[0]).toMatch(/le="0\.01"} 1 # {trace_id="a{32}",span_id="b{16}"} 0\.003 \d+\.\d{3}$/)
   expect(lines[1]).toBe('afterspan_task_wait_seconds_bucket{task_name="mail",le="1.0"} 2')
   expect(lines[2]).toMatch(/le="\+Inf"} 3 # {trace_id="a{32}",span_id="c{16}"} 7 \d+\.\d{3}$/)
-  expect(write(familiesOf(metrics, store), 'plain')).not.toContain('trace_id')
+  expect(serialize(metrics, { format: 'plain', exemplars: store })).not.toContain('trace_id')
 })
 
 test('two libraries with a metric of one name, two metrics that become one name, and two labels that become one stay apart or join', async () => {
