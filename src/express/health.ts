@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Snapshot, Tasks } from '../background/tasks.ts'
+import type { Snapshot } from '../background/public.ts'
+import type { Tasks } from '../background/tasks.ts'
 import { checkNumber, checkObject } from '../model/check.ts'
 import { assess, HEALTH_LIMITS, type HealthLimits, type HealthStatus } from '../stats/assess.ts'
 import { checkTasks } from './middleware.ts'

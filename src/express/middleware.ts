@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TaskHandle } from '../background/deferral.ts'
+import type { Task } from '../background/public.ts'
 import { inScope, rememberBySpan } from '../background/scope.ts'
-import { type Task, Tasks } from '../background/tasks.ts'
+import { Tasks } from '../background/tasks.ts'
 import { AfterspanError } from '../model/errors.ts'
 import { RequestScope } from './request-scope.ts'
 

@@ -1,4 +1,6 @@
-/** When a failed attempt is made again: resolved options, the backoff, the budget. */
+/** When a failed attempt is made again: resolved options, the decision, the backoff, the budget. */
+
+import { Abandon, RetryAfter } from './errors.ts'
 
 export interface RetryBudget {
   /** Retries allowed per first attempt, on average: 0.2 lets an outage add a fifth to the load. */
@@ -20,6 +22,39 @@ export interface RetryPlan {
   readonly retryIf: ((error: unknown) => boolean) | undefined
   /** `undefined`: no limit. */
   readonly budget: RetryBudget | undefined
+}
+
+/**
+ * How long to wait before the attempt after `attempt`, ms; undefined when there is to be none, by the error, the number of
+ * attempts, or `retryIf`.
+ *
+ * @param random From 0 up to, not including, 1.
+ * @param hookThrew Told when `retryIf` throws, which means no.
+ */
+export function delayBeforeRetry(
+  plan: RetryPlan,
+  attempt: number,
+  error: unknown,
+  random: () => number,
+  hookThrew: (error: unknown) => void,
+): number | undefined {
+  if (attempt >= plan.attempts || is(error, Abandon)) return undefined
+  try {
+    if (plan.retryIf !== undefined && !plan.retryIf(error)) return undefined
+  } catch (thrown) {
+    hookThrew(thrown)
+    return undefined
+  }
+  return is(error, RetryAfter) ? error.delay : backoff(plan, attempt, random())
+}
+
+/** `instanceof` for things that were thrown, some of which are Proxies whose traps throw. */
+function is<T>(thrown: unknown, type: abstract new (...args: never[]) => T): thrown is T {
+  try {
+    return thrown instanceof type
+  } catch {
+    return false
+  }
 }
 
 /**

@@ -25,10 +25,10 @@
  */
 
 import type { Clock } from '../model/clock.ts'
-import { Abandon, AfterspanError, CancelledError, RetryAfter, TimeoutError } from '../model/errors.ts'
+import { AfterspanError, CancelledError, TimeoutError } from '../model/errors.ts'
 import type { Ledger } from '../model/ledger.ts'
 import type { TaskPlan } from '../model/options.ts'
-import { backoff } from '../model/retry.ts'
+import { delayBeforeRetry } from '../model/retry.ts'
 import type { Observer } from '../model/seam.ts'
 import type { Outcome, Result, State } from '../model/words.ts'
 
@@ -358,31 +358,18 @@ export class Scheduler<J extends Job> {
   }
 
   #retryOrFail(job: J, error: unknown, now: number): void {
-    const plan = job.task.plan.retry
-    if (job.attempt >= plan.attempts || is(error, Abandon) || !this.#wantsRetry(job, error)) {
+    const { hookThrew, random } = this.#options
+    const delay = delayBeforeRetry(job.task.plan.retry, job.attempt, error, random, hookThrew)
+    if (delay === undefined) {
       this.#finish(job, 'failed')
-      return
-    }
-    const due = now + (is(error, RetryAfter) ? error.delay : backoff(plan, job.attempt, this.#options.random()))
-    if (due > this.#lastStart) {
+    } else if (now + delay > this.#lastStart) {
       this.#finish(job, 'cancelled')
-      return
-    }
-    if (job.task.tokens(now)?.withdraw(now) === false) {
+    } else if (job.task.tokens(now)?.withdraw(now) === false) {
       this.#observer.retryRefused(job)
       this.#finish(job, 'failed')
-      return
-    }
-    this.#timers.set(job, due)
-    this.#enter(job, 'retrying', false)
-  }
-
-  #wantsRetry(job: J, error: unknown): boolean {
-    try {
-      return job.task.plan.retry.retryIf?.(error) ?? true
-    } catch (thrown) {
-      this.#options.hookThrew(thrown)
-      return false
+    } else {
+      this.#timers.set(job, now + delay)
+      this.#enter(job, 'retrying', false)
     }
   }
 
@@ -419,13 +406,4 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
     ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
     typeof (value as { then?: unknown }).then === 'function'
   )
-}
-
-/** `instanceof` for things that were thrown, some of which are Proxies whose traps throw. */
-function is<T>(thrown: unknown, type: abstract new (...args: never[]) => T): thrown is T {
-  try {
-    return thrown instanceof type
-  } catch {
-    return false
-  }
 }

@@ -1,5 +1,6 @@
 import type { Attributes } from '@opentelemetry/api'
-import { Tasks, type TasksOptions } from '../background/tasks.ts'
+import type { TasksOptions } from '../background/public.ts'
+import { Tasks } from '../background/tasks.ts'
 import { systemClock } from '../model/clock.ts'
 import { createInMemoryTelemetry, type InMemoryTelemetry } from '../sdk/in-memory.ts'
 import { ControlledClock } from './controlled-clock.ts'
