@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { arch, homedir, platform, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -80,6 +80,19 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
+/**
+ * Ends a process when this one is gone, also when this one is killed and has no say in it: the guard's input ends then.
+ * The function that is returned dismisses the guard.
+ */
+function endWithThisProcess(pid: number): () => void {
+  const script = `trap '' INT TERM HUP; read -r _ || kill -9 ${pid}`
+  const guard = spawn('sh', ['-c', script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  guard.stdin.on('error', () => {})
+  guard.unref()
+  ;(guard.stdin as Socket).unref()
+  return () => guard.stdin.end('dismissed\n')
+}
+
 class Backend {
   readonly child: ChildProcess
   readonly name: string
@@ -89,7 +102,11 @@ class Backend {
     this.name = name
     this.child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
     running.add(this.child)
-    this.child.once('close', () => running.delete(this.child))
+    const dismiss = endWithThisProcess(this.child.pid!)
+    this.child.once('close', () => {
+      running.delete(this.child)
+      dismiss()
+    })
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.on('data', (chunk) => {
         this.output = (this.output + chunk).slice(-20_000)
