@@ -12,13 +12,15 @@ export interface Exemplar {
   readonly at: number
 }
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
 /**
  * The attribute set of one histogram series with its latest exemplar per bucket. The OpenTelemetry SDK for JavaScript
  * keeps no exemplars, so they are kept here, and `afterspan/metrics` writes them beside the SDK's buckets.
  */
 export class HistogramSeries {
   readonly attributes: Attributes
-  readonly #latest: (Exemplar | undefined)[] = []
+  readonly #latest: (Mutable<Exemplar> | undefined)[] = []
 
   constructor(attributes: Attributes) {
     this.attributes = Object.freeze(attributes)
@@ -29,7 +31,16 @@ export class HistogramSeries {
     if ((span.traceFlags & TraceFlags.SAMPLED) === 0) return
     let bucket = 0
     while (bucket < SECONDS_BUCKETS.length && value > SECONDS_BUCKETS[bucket]!) bucket++
-    this.#latest[bucket] = { value, traceId: span.traceId, spanId: span.spanId, at: Date.now() }
+    const { traceId, spanId } = span
+    const kept = this.#latest[bucket]
+    if (kept === undefined) this.#latest[bucket] = { value, traceId, spanId, at: Date.now() }
+    else {
+      // In place: one more object per measurement would show in the cost of a task.
+      kept.value = value
+      kept.traceId = traceId
+      kept.spanId = spanId
+      kept.at = Date.now()
+    }
   }
 
   /** The latest exemplar with `above < value <= upTo`; the bounds are those of the bucket that is written, which a view may have changed. */

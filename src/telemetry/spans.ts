@@ -4,6 +4,7 @@ import {
   type Link,
   type Span,
   type SpanContext,
+  type SpanOptions,
   SpanStatusCode,
   type Tracer,
   type TracerProvider,
@@ -107,14 +108,17 @@ export class Spans {
     const attributes = attributesOf(job)
     attributes['task.attempt'] = job.attempt
     attributes['task.wait'] = job.wait / 1000
-    const links: Link[] = []
-    const origin = asked ?? job.parent
-    if (job.relation === 'link' && origin !== undefined) links.push({ context: origin })
-    if (previous !== undefined) links.push({ context: previous })
-    const span =
-      job.relation === 'child'
-        ? this.#tracer.startSpan(`task ${name}`, { attributes, links }, under(job.context, job.parent))
-        : this.#tracer.startSpan(`task ${name}`, { attributes, links, root: true }, job.context)
+    const options: SpanOptions = { attributes }
+    const links: Link[] | undefined = job.relation === 'link' || previous !== undefined ? [] : undefined
+    if (links !== undefined) {
+      const origin = asked ?? job.parent
+      if (job.relation === 'link' && origin !== undefined) links.push({ context: origin })
+      if (previous !== undefined) links.push({ context: previous })
+      options.links = links
+    }
+    if (job.relation !== 'child') options.root = true
+    const context = job.relation === 'child' ? under(job.context, job.parent) : job.context
+    const span = this.#tracer.startSpan(`task ${name}`, options, context)
     job.trace.attempt = span
     if (job.relation === 'link') this.#linkBack(job, span.spanContext())
   }
