@@ -12,8 +12,10 @@ export interface ExplicitHistogram {
   readonly sum?: number | undefined
 }
 
+/** The SDK takes any list of bounds, with one twice or NaN among them; each is written once, with all that lies below it. */
 export function explicitBuckets({ buckets, sum }: ExplicitHistogram): Buckets {
-  return { bounds: [...buckets.boundaries, Number.POSITIVE_INFINITY], counts: cumulative(buckets.counts), sum }
+  const counts = cumulative(buckets.counts)
+  return distinct([...buckets.boundaries, Number.POSITIVE_INFINITY], counts, sum)
 }
 
 export interface ExponentialHistogram {
@@ -45,14 +47,17 @@ export function exponentialBuckets(histogram: ExponentialHistogram): Buckets {
     bounds.push(bound(positive.offset + at + 1))
     counts.push(bucket)
   }
-  const sums = cumulative(counts)
-  // Bounds beyond the range of a double coincide; the later count holds for both.
-  const kept = bounds.map((_, at) => at).filter((at) => Number.isFinite(bounds[at]) && bounds[at] !== bounds[at + 1])
-  return {
-    bounds: [...kept.map((at) => bounds[at]!), Number.POSITIVE_INFINITY],
-    counts: [...kept.map((at) => sums[at]!), count],
-    sum,
-  }
+  // Bounds beyond the range of a double coincide.
+  return distinct([...bounds, Number.POSITIVE_INFINITY], [...cumulative(counts), count], sum)
+}
+
+/** Of bounds that are equal the last stays: its count holds for all of them. The last of all is Infinity. */
+function distinct(bounds: readonly number[], counts: readonly number[], sum: number | undefined): Buckets {
+  const last = bounds.length - 1
+  const kept = [...bounds.keys()].filter(
+    (at) => at === last || (Number.isFinite(bounds[at]) && bounds[at] !== bounds[at + 1]),
+  )
+  return { bounds: kept.map((at) => bounds[at]!), counts: kept.map((at) => counts[at]!), sum }
 }
 
 /** Two histograms as one, on the bounds that both have: a cumulative count at a common bound is exact. */

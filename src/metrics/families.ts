@@ -75,11 +75,13 @@ export function familiesOf({ resource, scopeMetrics }: ResourceMetrics, store: E
   const scopes = scopesByName(metrics)
   for (const { scope, metric, instrument, name, unit } of metrics) {
     const kind = instrument === 'updown' ? 'gauge' : instrument
-    const help = metric.descriptor.description
+    const help = asText(metric.descriptor.description)
     const family = families.get(name) ?? { name, unit, kind, help, series: new Map() }
     // Prometheus takes one type for a name; the first stays, as in its own clients.
     if (family.kind !== kind || sampleNames(family).some((sample) => (owners.get(sample) ?? family) !== family)) {
-      tellOnce(`metric ${metric.descriptor.name} of ${scope.name}: ${name} is a metric of another kind already`)
+      tellOnce(
+        `metric ${asText(metric.descriptor.name)} of ${asText(scope.name)}: ${name} is a metric of another kind already`,
+      )
       continue
     }
     families.set(name, family)
@@ -89,7 +91,9 @@ export function familiesOf({ resource, scopeMetrics }: ResourceMetrics, store: E
       try {
         addPoint(family, metric, point, scopeLabels, scope.name === SCOPE ? store : undefined)
       } catch {
-        tellOnce(`a series of metric ${metric.descriptor.name} of ${scope.name}: its attributes cannot be read`)
+        tellOnce(
+          `a series of metric ${asText(metric.descriptor.name)} of ${asText(scope.name)}: its attributes cannot be read`,
+        )
       }
     }
   }
@@ -106,7 +110,7 @@ function addPoint(
   const value = measured(metric, point)
   // No Prometheus counter; a single NaN given to add() would otherwise make OpenMetrics' parsers refuse the whole text.
   if (family.kind === 'counter' && !((value as number) >= 0)) {
-    tellOnce(`a series of counter ${metric.descriptor.name}: its value is negative or no number`)
+    tellOnce(`a series of counter ${asText(metric.descriptor.name)}: its value is negative or no number`)
     return
   }
   const labels = labelsOf(point.attributes, scopeLabels, family.kind === 'histogram' ? ['le'] : [])
@@ -126,7 +130,14 @@ function joined(metric: MetricData, before: number | Buckets, value: number | Bu
 
 function named(scope: Scope, metric: MetricData): Named {
   const instrument = instrumentOf(metric)
-  return { scope, metric, instrument, ...familyName(metric.descriptor.name, metric.descriptor.unit, instrument) }
+  const { name, unit } = metric.descriptor
+  return { scope, metric, instrument, ...familyName(asText(name), asText(unit), instrument) }
+}
+
+/** The SDK passes on what an app in plain JavaScript gave as a name, a unit or a description. */
+function asText(value: unknown): string {
+  if (typeof value === 'string') return value
+  return value === null || value === undefined || typeof value === 'object' ? '' : String(value)
 }
 
 function instrumentOf(metric: MetricData): InstrumentKind {

@@ -98,7 +98,7 @@ async function respond(req: IncomingMessage, res: ServerResponse, collected: Res
   // The app may have answered meanwhile, as a middleware that limits the time of a request does.
   if (res.headersSent) return
   res.setHeader('Content-Type', CONTENT_TYPES[format])
-  res.setHeader('Vary', 'Accept, Accept-Encoding')
+  res.appendHeader('Vary', 'Accept, Accept-Encoding')
   if (zipped) res.setHeader('Content-Encoding', 'gzip')
   answer(res, 200, body)
 }

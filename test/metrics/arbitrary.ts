@@ -20,7 +20,11 @@ const anyValue: Record<Metric['type'], fc.Arbitrary<unknown>> = {
   gauge: fc.oneof(fc.double(), fc.integer()),
   sum: fc.oneof(fc.double(), fc.nat()),
   histogram: fc
-    .record({ at: fc.constantFrom([], [0.01, 1], [-1, 0, 1], [1e-9, 1e300]), counts: counts(4), sum: fc.double() })
+    .record({
+      at: fc.constantFrom([], [0.01, 1], [-1, 0, 1], [1e-9, 1e300], [1, 1, 2], [0, Number.NaN]),
+      counts: counts(4),
+      sum: fc.double(),
+    })
     .map(({ at, counts, sum }) => explicit(at, counts.slice(0, at.length + 1), sum)),
   exponential: fc
     .record({
