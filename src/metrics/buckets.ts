@@ -53,11 +53,21 @@ export function exponentialBuckets(histogram: ExponentialHistogram): Buckets {
 
 /** Of bounds that are equal the last stays: its count holds for all of them. The last of all is Infinity. */
 function distinct(bounds: readonly number[], counts: readonly number[], sum: number | undefined): Buckets {
+  if (areDistinct(bounds)) return { bounds, counts, sum }
   const last = bounds.length - 1
   const kept = [...bounds.keys()].filter(
     (at) => at === last || (Number.isFinite(bounds[at]) && bounds[at] !== bounds[at + 1]),
   )
   return { bounds: kept.map((at) => bounds[at]!), counts: kept.map((at) => counts[at]!), sum }
+}
+
+/** Nearly all are, and a large scrape has thousands. */
+function areDistinct(bounds: readonly number[]): boolean {
+  for (let at = 0; at < bounds.length - 1; at++) {
+    // NaN is below nothing.
+    if (!(bounds[at]! > Number.NEGATIVE_INFINITY && bounds[at]! < bounds[at + 1]!)) return false
+  }
+  return true
 }
 
 /** Two histograms as one, on the bounds that both have: a cumulative count at a common bound is exact. */
