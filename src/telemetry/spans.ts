@@ -15,7 +15,6 @@ import type { Origin } from '../model/origin.ts'
 import type { AttemptEnd } from '../model/seam.ts'
 import type { Outcome, Priority, Relation } from '../model/words.ts'
 import { SCOPE } from './catalogue.ts'
-import { clean } from './names.ts'
 
 /** What the spans need to know of a deferral; `trace` is theirs to keep. */
 export interface Traced {
@@ -168,7 +167,7 @@ function attributesOf(job: Traced): Attributes {
   }
   const origin = job.origin
   if (origin !== undefined) {
-    if (origin.route !== undefined) attributes['http.route'] = clean(origin.route)
+    if (origin.route !== undefined) attributes['http.route'] = origin.route
     if (origin.method !== undefined) attributes['http.request.method'] = origin.method
   }
   return attributes

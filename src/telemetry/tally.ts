@@ -35,7 +35,7 @@ export class TaskTally {
   readonly #attempts = new Map<string, Series>()
   readonly #wait: Readonly<Record<Priority, HistogramSeries>>
   readonly #duration: Readonly<Record<Result, HistogramSeries>>
-  readonly #effect = new Map<string, HistogramSeries>()
+  readonly #effect = each(OUTCOMES, () => new Map<string | undefined, HistogramSeries>())
 
   constructor(name: string) {
     this.#name = name
@@ -83,13 +83,13 @@ export class TaskTally {
   }
 
   effect(outcome: Outcome, route: string | undefined): HistogramSeries {
-    const key = route === undefined ? outcome : `${outcome} ${route}`
-    let found = this.#effect.get(key)
+    const byRoute = this.#effect[outcome]
+    let found = byRoute.get(route)
     if (found === undefined) {
       const attributes: Attributes = { 'task.name': this.#name, 'task.outcome': outcome }
       if (route !== undefined) attributes['http.route'] = route
       found = exemplars.series(METRICS.effect.name, attributes)
-      this.#effect.set(key, found)
+      byRoute.set(route, found)
     }
     return found
   }
