@@ -13,6 +13,7 @@ export class CollectorHealth {
   readonly #endpoint: string
   readonly #capacity: number
   #down = false
+  #answers = false
   #lostWhileDown = 0
   #saidDown = false
   #saidDownAt = Number.NEGATIVE_INFINITY
@@ -30,7 +31,13 @@ export class CollectorHealth {
     return this.#down
   }
 
+  /** The last export succeeded. */
+  get answers(): boolean {
+    return this.#answers
+  }
+
   exported(): void {
+    this.#answers = true
     if (!this.#down) return
     this.#down = false
     if (!this.#saidDown) return
@@ -42,6 +49,7 @@ export class CollectorHealth {
 
   failed(spans: number, error: unknown, now: number): void {
     if (!this.#down) this.#lostWhileDown = 0
+    this.#answers = false
     this.#down = true
     this.#lostWhileDown += spans
     if (this.#saidDown || now - this.#saidDownAt < SILENCE) return
@@ -73,10 +81,12 @@ export class CollectorHealth {
     this.#full = false
   }
 
+  /** The process ends with spans that were not sent. Nothing new, where it was said that they do not arrive. */
   unsent(spans: number): void {
+    if (this.#down && this.#saidDown) return
     this.#notice(
       `${spans === 1 ? '1 span was' : `${spans} spans were`} not sent to ${this.#endpoint} before the process ended: it did not answer in time, or process.exit() ` +
-        'left no time. Await tasks.close() or the shutdown() of startTelemetry before process.exit().',
+        'left no time. An app that calls process.exit() awaits tasks.close(), or shutdown() of startTelemetry, before it.',
     )
   }
 }

@@ -2,6 +2,7 @@ import { getHeapStatistics } from 'node:v8'
 import { type Context, context, createContextKey, ROOT_CONTEXT, TraceFlags } from '@opentelemetry/api'
 import { type SelfHealth, selfHealth } from '../telemetry/self-health.ts'
 import { CollectorHealth } from './collector-health.ts'
+import { whyUnreachable } from './collector-probe.ts'
 import { type Notice, notice } from './notice.ts'
 import type { ExportResult, ReadableSpan, SpanExporter, SpanProcessor } from './sdk-types.ts'
 import { SpanQueue } from './span-queue.ts'
@@ -23,6 +24,8 @@ export interface BurstSpanProcessorOptions {
   readonly maxInFlight?: number
   /** Where the spans go, for messages. Default `the collector`. */
   readonly endpoint?: string
+  /** Tells why nothing listens at the endpoint; undefined when something does. Default: by a TCP connection. */
+  readonly probe?: (endpoint: string) => Promise<Error | undefined>
   readonly notice?: Notice
   readonly health?: SelfHealth
 }
@@ -66,6 +69,8 @@ export class BurstSpanProcessor implements SpanProcessor {
   readonly #timeout: number
   readonly #selfHealth: SelfHealth
   readonly #collector: CollectorHealth
+  readonly #endpoint: string
+  readonly #probe: (endpoint: string) => Promise<Error | undefined>
   readonly #queue: SpanQueue
   readonly #inFlight = new Set<Request>()
   #timer: NodeJS.Timeout | undefined
@@ -92,11 +97,9 @@ export class BurstSpanProcessor implements SpanProcessor {
     this.#timeout = options.exportTimeoutMillis ?? 30_000
     this.#selfHealth = options.health ?? selfHealth
     this.#queue = new SpanQueue(this.maxExportBatchSize)
-    this.#collector = new CollectorHealth(
-      options.notice ?? notice,
-      options.endpoint ?? 'the collector',
-      this.maxQueueSize,
-    )
+    this.#endpoint = options.endpoint ?? 'the collector'
+    this.#probe = options.probe ?? whyUnreachable
+    this.#collector = new CollectorHealth(options.notice ?? notice, this.#endpoint, this.maxQueueSize)
   }
 
   onStart(): void {}
@@ -118,7 +121,10 @@ export class BurstSpanProcessor implements SpanProcessor {
     else this.#startTimer()
   }
 
-  /** Resolves when all spans that had ended at the call are sent, when two exports in a row have failed, or after `exportTimeoutMillis`; never rejects. */
+  /**
+   * Resolves when all spans that had ended at the call are sent, when two exports in a row have failed, after
+   * `exportTimeoutMillis`, or at once when nothing listens at the collector's address; never rejects.
+   */
   forceFlush(): Promise<void> {
     if (this.#shutdown !== undefined) return this.#shutdown
     return this.#flush()
@@ -163,8 +169,17 @@ export class BurstSpanProcessor implements SpanProcessor {
     this.#flushes.push(flush)
     this.#resume()
     this.#scheduleTurn()
+    if (!this.#collector.answers) void this.#giveUpIfUnreachable(flush)
     await within(this.#timeout, sent)
     this.#flushes = this.#flushes.filter((other) => other !== flush)
+  }
+
+  /** The end of a process waits for a flush: not for the exporter's retries where nobody listens. */
+  async #giveUpIfUnreachable(flush: Flush): Promise<void> {
+    const error = await this.#probe(this.#endpoint)
+    if (error === undefined || this.#collector.answers || this.#stopped) return
+    this.#collector.failed(0, error, performance.now())
+    flush.done()
   }
 
   /** The spans that had ended before the flush was asked for are out of the queue, and their exports have been answered. */

@@ -175,6 +175,21 @@ describe('a collector that cannot be reached', () => {
     expect(lines).toHaveLength(1)
     expect(lines[0]).toContain('http://127.0.0.1:9 ')
     expect(lines[0]).toContain('ECONNREFUSED')
+    expect(await app.end()).toEqual({ code: null, signal: 'SIGTERM' })
+    expect(app.stderr.trim().split('\n')).toEqual(lines)
+  })
+
+  test('is named in one line also where the process ends before the exporter has given up, and does not hold up its end', async () => {
+    const app = start(`${project('express')}/register-app.mjs`, {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' },
+    })
+    const { port } = await app.message()
+    expect(await get(port, '/plain')).toBe(200)
+    const asked = performance.now()
+    expect(await app.end()).toEqual({ code: null, signal: 'SIGTERM' })
+    // The exporter's own retries take more than five seconds.
+    expect(performance.now() - asked).toBeLessThan(3_000)
+    expect(app.stderr).toMatch(/^afterspan: spans do not reach http:\/\/127\.0\.0\.1:9 \(connect ECONNREFUSED[^\n]*\n$/)
   })
 
   test('or that accepts and never answers costs the end of the process a few seconds at most, and is said', async () => {

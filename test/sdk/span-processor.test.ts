@@ -52,6 +52,7 @@ function processor(options: Partial<BurstSpanProcessorOptions> = {}): BurstSpanP
     health,
     notice: (line) => said.push(line),
     endpoint: 'http://jaeger',
+    probe: async () => undefined,
     ...options,
   })
 }
@@ -231,6 +232,32 @@ test('one refused batch does not cost the others their place in a shutdown', asy
   await closed
   expect(exporter.received).toHaveLength(20)
   expect([lost('export_failed'), lost('shutdown')]).toEqual([10, 0])
+})
+
+test('where nothing listens a flush gives up at once, and that is said once; what is not sent is counted', async () => {
+  exporter.answer = 'never'
+  const target = processor({ probe: async () => new Error('connect ECONNREFUSED') })
+  end(target, 30)
+  await target.forceFlush()
+  await target.forceFlush()
+  await target.shutdown()
+  expect(said).toHaveLength(1)
+  expect(said[0]).toContain('spans do not reach http://jaeger (connect ECONNREFUSED)')
+  expect(lost('shutdown')).toBe(30)
+})
+
+test('a collector that has answered is not probed', async () => {
+  const probe = vi.fn(async () => new Error('no'))
+  const target = processor({ probe, scheduledDelayMillis: 1 })
+  end(target, 1)
+  await vi.advanceTimersByTimeAsync(10)
+  expect(exporter.received).toHaveLength(1)
+  end(target, 1)
+  const flushed = target.forceFlush()
+  await vi.advanceTimersByTimeAsync(10)
+  await flushed
+  expect(probe).not.toHaveBeenCalled()
+  expect(exporter.received).toHaveLength(2)
 })
 
 test('the queue is bounded by the heap limit', () => {
