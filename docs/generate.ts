@@ -63,7 +63,12 @@ ${rows.join('\n')}
 \`metrics()\` answers with OpenMetrics 1.0 where \`Accept\` asks for it, as Prometheus does, and with the plain format 0.0.4 otherwise. Both have the names above, which
 are those that Prometheus gives to the same metrics when they come by OTLP. OpenMetrics adds exemplars (\`trace_id\`, \`span_id\`) on the buckets of
 \`${METRICS.wait.prometheus}\`, \`${METRICS.duration.prometheus}\` and \`${METRICS.effect.prometheus}\`; Prometheus keeps them with
-\`--enable-feature=exemplar-storage\`. Metrics of other libraries are written by the same rules.
+\`--enable-feature=exemplar-storage\`. Metrics of other libraries are written by the same rules:
+
+- Names and labels become what Prometheus' OTLP receiver makes of them. Labels that become one have their values joined with \`;\`; an attribute \`le\` of a histogram is written as \`exported_le\`.
+- Two libraries with a metric of one name get the label \`otel_scope_name\`. A metric whose name another kind has taken is left out, with a warning in OpenTelemetry's diagnostics.
+- What cannot be read back (a counter that is NaN or negative) is left out as well. A callback that throws or hangs loses its own metric alone.
+- Where nothing reads metrics in the process, or the reader was shut down, the answer is 503 and says what to do.
 `
 }
 
