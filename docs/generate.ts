@@ -5,17 +5,21 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { ERRORS } from '../src/model/errors.ts'
-import { METRICS, SECONDS_BUCKETS } from '../src/telemetry/catalogue.ts'
+import { METRICS, type MetricEntry, RESERVED_METRICS, SECONDS_BUCKETS } from '../src/telemetry/catalogue.ts'
 import { REASONS } from '../src/telemetry/self-health.ts'
 
 const code = (text: string) => `\`${text}\``
 
-function telemetry(): string {
-  const rows = Object.values(METRICS).map(({ name, kind, unit, attributes, prometheus, description }) => {
+function metricRows(metrics: Readonly<Record<string, MetricEntry>>): string {
+  const kinds = { counter: 'counter', histogram: 'histogram', updown: 'up-down counter', gauge: 'gauge' }
+  const rows = Object.values(metrics).map(({ name, kind, unit, attributes, prometheus, description }) => {
     const labels = attributes.length === 0 ? '–' : attributes.map(code).join(', ')
-    const kinds = { counter: 'counter', histogram: 'histogram', updown: 'up-down counter', gauge: 'gauge' }
     return `| ${code(name)} | ${kinds[kind]} ${code(unit)} | ${labels} | ${code(prometheus)} | ${description} |`
   })
+  return rows.join('\n')
+}
+
+function telemetry(): string {
   return `# Telemetry reference
 
 *Made by \`npm run docs\` from \`src/telemetry/catalogue.ts\`. Names in it are public: they change as the API does, by semantic versioning.*
@@ -49,7 +53,7 @@ function telemetry(): string {
 
 | OpenTelemetry name | kind, unit | attributes | in Prometheus | what it says |
 | --- | --- | --- | --- | --- |
-${rows.join('\n')}
+${metricRows(METRICS)}
 
 - Each task × outcome, result and state exists at 0 from \`define\` on, so that \`increase()\` sees the first failure. An \`error.type\` that was never seen before begins at its first count: alert on \`${METRICS.finished.prometheus}\`.
 - Histogram buckets end at ${SECONDS_BUCKETS.join(', ')} seconds.
@@ -57,6 +61,15 @@ ${rows.join('\n')}
 - Values of \`reason\`: \`${METRICS.telemetryLost.name}\` ${REASONS.lost.map(code).join(', ')}; \`${METRICS.telemetryCapped.name}\` ${REASONS.capped.map(code).join(', ')}; \`${METRICS.telemetryCaught.name}\` ${REASONS.caught.map(code).join(', ')}.
 - The ledger balances in each collection: \`sum(${METRICS.deferred.prometheus}) = sum(${METRICS.finished.prometheus}) + sum(${METRICS.pending.prometheus})\`.
 - Several \`createTasks\` in one process that report to one provider are added up.
+
+With \`@opentelemetry/instrumentation-runtime-node\` installed, \`register\` adds the event loop's delay and use and the heap (\`nodejs.eventloop.*\`,
+\`v8js.*\`), which the dashboard *Capacity* shows.
+
+These names are fixed for options that are not part of this version. Nothing emits them yet; the dashboards' rows for them say that they are off.
+
+| OpenTelemetry name | kind, unit | attributes | in Prometheus | what it will say |
+| --- | --- | --- | --- | --- |
+${metricRows(RESERVED_METRICS)}
 
 ## In \`/metrics\`
 

@@ -30,6 +30,16 @@ export function loadPeer(name: Peer): unknown {
   }
 }
 
+/** Loads a package that the set-up uses where it is installed; `undefined` where it is not. */
+export function loadIfInstalled(name: string): unknown {
+  try {
+    return require(name)
+  } catch (error) {
+    if (isMissing(error, name)) return undefined
+    throw error
+  }
+}
+
 /**
  * Loads a package that `@opentelemetry/sdk-node` depends on, in the copy that it uses itself: two copies of the SDK give
  * instruments that export nothing, and with pnpm the package is not visible from here at all.

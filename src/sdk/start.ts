@@ -7,7 +7,7 @@ import { ExchangeableTracerProvider, letAppTakeOver, registeredProvider } from '
 import { registerImportHook } from './import-hook.ts'
 import { prometheusPort, prometheusReader, pushReadersFromEnvironment, servePrometheus } from './metrics.ts'
 import { type Notice, notice } from './notice.ts'
-import { loadPeer } from './peers.ts'
+import { loadIfInstalled, loadPeer } from './peers.ts'
 import { LinkedSampler, samplerFromEnvironment } from './sampler.ts'
 import type { Instrumentation, MetricReader, SpanProcessor, View } from './sdk-types.ts'
 import { BurstSpanProcessor } from './span-processor.ts'
@@ -16,7 +16,7 @@ import { spanProcessorsFromEnvironment } from './traces.ts'
 export interface TelemetryOptions {
   /** Default: `OTEL_SERVICE_NAME`, else the `service.name` in `OTEL_RESOURCE_ATTRIBUTES`, else `unknown_service:node`. */
   readonly serviceName?: string
-  /** Instrumentations besides those of HTTP and Express. */
+  /** Instrumentations besides those of HTTP, Express and, if it is installed, the Node runtime. */
   readonly instrumentations?: readonly Instrumentation[]
   /** Span processors besides that of `OTEL_TRACES_EXPORTER`. */
   readonly spanProcessors?: readonly SpanProcessor[]
@@ -48,8 +48,9 @@ let running: RunningTelemetry | undefined
 
 /**
  * Sets up OpenTelemetry for this process by its `OTEL_*` variables: traces over OTLP/HTTP (default
- * `http://localhost:4318`), metrics for `metrics()` of `afterspan/metrics`, HTTP and Express instrumentation. What it is to
- * see must be loaded after it: `node --import afterspan/register server.js` calls it before anything else.
+ * `http://localhost:4318`), metrics for `metrics()` of `afterspan/metrics`, HTTP and Express instrumentation, and that of
+ * the event loop and the heap where `@opentelemetry/instrumentation-runtime-node` is installed. What it is to see must be
+ * loaded after it: `node --import afterspan/register server.js` calls it before anything else.
  *
  * It does nothing, and says so on stderr, when a tracer or meter provider is registered already; when the app registers its
  * own later, it hands over to it. A second call returns the first one's telemetry.
@@ -84,9 +85,13 @@ function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice
   const { NodeSDK } = loadPeer('@opentelemetry/sdk-node') as typeof import('@opentelemetry/sdk-node')
   const http = loadPeer('@opentelemetry/instrumentation-http') as typeof import('@opentelemetry/instrumentation-http')
   registerImportHook(notice)
+  const runtime = loadIfInstalled('@opentelemetry/instrumentation-runtime-node') as
+    | typeof import('@opentelemetry/instrumentation-runtime-node')
+    | undefined
   const instrumentations = [
     new http.HttpInstrumentation(),
     expressInstrumentation(options.expressLayers ?? isTrue(env.AFTERSPAN_EXPRESS_LAYERS)),
+    ...(runtime === undefined ? [] : [new runtime.RuntimeNodeInstrumentation()]),
     ...(options.instrumentations ?? []),
   ]
   const reader = prometheusReader()

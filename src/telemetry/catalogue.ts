@@ -124,6 +124,14 @@ export const METRICS = {
     attributes: [],
     prometheus: 'afterspan_concurrency_used',
   },
+  uptime: {
+    name: 'afterspan.uptime',
+    kind: 'gauge',
+    unit: 's',
+    description: 'Age of the process; it falls when the process was started anew, so resets() counts restarts.',
+    attributes: [],
+    prometheus: 'afterspan_uptime_seconds',
+  },
   telemetryLost: {
     name: 'afterspan.telemetry.lost',
     kind: 'counter',
@@ -152,6 +160,45 @@ export const METRICS = {
 } as const satisfies Record<string, MetricEntry>
 
 export type MetricKey = keyof typeof METRICS
+
+/**
+ * Names that are fixed for options which are not part of this version: nothing emits them. The dashboards have rows for
+ * them, which say that they are off.
+ */
+export const RESERVED_METRICS = {
+  taken: {
+    name: 'afterspan.task.taken',
+    kind: 'counter',
+    unit: '{task}',
+    description: 'Tasks that this process has taken from an engine.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_taken_total',
+  },
+  cpu: {
+    name: 'afterspan.task.cpu',
+    kind: 'counter',
+    unit: 's',
+    description: 'CPU time, garbage collection included.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_cpu_seconds_total',
+  },
+  blocked: {
+    name: 'afterspan.task.blocked',
+    kind: 'histogram',
+    unit: 's',
+    description: 'How long synchronous stretches of a task held the event loop.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_blocked_seconds',
+  },
+  heap: {
+    name: 'afterspan.task.heap',
+    kind: 'histogram',
+    unit: 'By',
+    description: 'Heap growth of an attempt.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_heap_bytes',
+  },
+} as const satisfies Record<string, MetricEntry>
 
 /**
  * Upper bounds of the histogram buckets, in seconds. The lower part is that of the HTTP semantic conventions

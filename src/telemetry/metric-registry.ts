@@ -134,6 +134,7 @@ export class MetricRegistry {
     }
     result.observe(to.limit, limit)
     result.observe(to.used, used)
+    result.observe(to.uptime, process.uptime())
     for (const { metric, reason, count } of selfHealth.entries()) result.observe(to[metric], count, { reason })
   }
 
