@@ -1,0 +1,275 @@
+import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
+import { Page } from '../dashboard.ts'
+import { failureRatio, quantile, RANGE, STEP } from '../expressions.ts'
+import { BAD_COLOUR, GOOD, LINES, NEUTRAL, OUTCOME_COLOURS, STATE_COLOURS, WARNING } from '../palette.ts'
+import { figure, lines, PER_SECOND, table, withLastWeek } from '../panels.ts'
+import type { Parameters } from '../parameters.ts'
+import { budgetLeft } from './slo.ts'
+
+/** Is background work healthy, and if not, which task? */
+export function overview(parameters: Parameters): Dashboard {
+  const page = new Page(
+    parameters,
+    'overview',
+    'Afterspan / Overview',
+    'Is the background work of these services healthy, and if not, which task is it? Click a task for its own page.',
+    { task: 'many' },
+  )
+  const { failureObjective, effectObjective, effectWithin, oldest, saturation } = parameters.thresholds
+  const allowed = 1 - failureObjective
+  const { ofTask, all, recorded } = page
+  const uptime = all.of('uptime')
+  const ofFailures = [
+    [null, GOOD],
+    [allowed, WARNING],
+    [Math.min(1, 5 * allowed), BAD_COLOUR],
+  ] as const
+  const ofSeconds = [
+    [null, GOOD],
+    [effectWithin / 2, WARNING],
+    [effectWithin, BAD_COLOUR],
+  ] as const
+  const ofAge = [
+    [null, GOOD],
+    [oldest / 2, WARNING],
+    [oldest, BAD_COLOUR],
+  ] as const
+
+  return page
+    .panels(
+      figure({
+        title: 'Failure ratio',
+        description: `Failed and dropped tasks in all that completed, failed or were dropped in this time range. The objective allows ${percent(allowed)}. Above it: sort the table below by failures and open the task.`,
+        unit: 'percentunit',
+        span: 3,
+        height: 4,
+        decimals: 2,
+        empty: 'No task ended',
+        steps: ofFailures,
+        queries: [{ name: 'failure ratio', expr: failureRatio(ofTask, RANGE) }],
+      }),
+      figure({
+        title: 'Error budget left',
+        description: `How much of the failures that the objective of ${percent(failureObjective)} allows in 30 days is left. At 0 the objective is missed; see the SLO dashboard for what spent it. Made by the recording rules.`,
+        unit: 'percentunit',
+        span: 3,
+        height: 4,
+        decimals: 1,
+        empty: 'Needs the recording rules',
+        steps: [
+          [null, BAD_COLOUR],
+          [0, WARNING],
+          [0.25, GOOD],
+        ],
+        queries: [{ name: 'left', expr: budgetLeft(recorded, 'failures', 'ends', failureObjective) }],
+      }),
+      figure({
+        title: 'p95 wait, duration, effect',
+        description: `The slowest twentieth. Wait: ready until started. Duration: one attempt. Effect: from the response to the outcome, which is what the customer waits for; ${percent(effectObjective)} are to come within ${effectWithin} s. A long wait with a short duration means too few slots or a blocked event loop: see Capacity.`,
+        unit: 's',
+        span: 6,
+        height: 4,
+        empty: 'No task ran',
+        steps: ofSeconds,
+        queries: (['wait', 'duration', 'effect'] as const).map((key) => ({
+          name: key,
+          expr: quantile(0.95, ofTask, key, RANGE),
+        })),
+      }),
+      figure({
+        title: 'Waiting',
+        description:
+          'Tasks that are ready and have no slot yet. A number that grows means that work comes in faster than it is done: see Capacity.',
+        unit: 'short',
+        span: 3,
+        height: 4,
+        steps: [[null, NEUTRAL]],
+        history: true,
+        queries: [{ name: 'ready', expr: `sum (${ofTask.of('pending', 'task_state="ready"')})` }],
+      }),
+      figure({
+        title: 'Oldest waiting',
+        description: `How long the task that has been ready for the longest waits by now. Over ${oldest} s the queue counts as stuck and an alert fires.`,
+        unit: 's',
+        span: 3,
+        height: 4,
+        steps: ofAge,
+        queries: [{ name: 'oldest', expr: `max (${ofTask.of('oldest')})` }],
+      }),
+      figure({
+        title: 'Saturation',
+        description:
+          'Slots taken in the fullest instance. At 100 % tasks wait for each other; raise concurrency where the event loop has room, otherwise add instances.',
+        unit: 'percentunit',
+        span: 3,
+        height: 4,
+        decimals: 0,
+        max: 1,
+        steps: [
+          [null, GOOD],
+          [0.7, WARNING],
+          [saturation, BAD_COLOUR],
+        ],
+        queries: [{ name: 'saturation', expr: `max (${all.of('used')} / ${all.of('limit')})` }],
+      }),
+      figure({
+        title: 'Process starts',
+        description:
+          'Processes that were started, or started anew, in this time range. Work that waits in a process ends with it: starts that nobody asked for lose tasks.',
+        unit: 'short',
+        span: 3,
+        height: 4,
+        decimals: 0,
+        steps: [
+          [null, NEUTRAL],
+          [4, WARNING],
+        ],
+        queries: [
+          {
+            name: 'starts',
+            expr: `(sum (resets(${uptime}[${RANGE}])) or vector(0)) + (count((${uptime} < $__range_s) unless (${uptime} offset ${RANGE})) or vector(0))`,
+          },
+        ],
+      }),
+      table({
+        title: 'Which task needs attention?',
+        description:
+          'One row per task over this time range, the one with most failures first. Click a name for the page of that task.',
+        span: 18,
+        height: 10,
+        rows: [
+          {
+            label: 'task_name',
+            title: 'Task',
+            links: [
+              { title: 'Open this task', url: page.urlOf('task', '&var-task=${__data.fields.Task}') },
+              ...page.failuresInJaeger('${__data.fields.Task}'),
+            ],
+          },
+        ],
+        sortBy: 'Failed',
+        columns: [
+          {
+            name: 'Rate',
+            unit: PER_SECOND,
+            decimals: 2,
+            width: 85,
+            expr: `sum by (task_name) (rate(${ofTask.of('finished')}[${RANGE}]))`,
+          },
+          {
+            name: 'Failed',
+            unit: 'percentunit',
+            decimals: 2,
+            width: 80,
+            steps: ofFailures,
+            cell: 'background',
+            expr: failureRatio(ofTask, RANGE, 'task_name'),
+          },
+          ...(['wait', 'duration', 'effect'] as const).map((key) => ({
+            name: `p95 ${key}`,
+            unit: 's',
+            width: 95,
+            decimals: 2,
+            ...(key === 'effect' && { steps: ofSeconds, cell: 'background' as const }),
+            expr: quantile(0.95, ofTask, key, RANGE, { by: 'task_name' }),
+          })),
+          {
+            name: 'Waiting',
+            unit: 'short',
+            width: 75,
+            expr: `sum by (task_name) (${ofTask.of('pending', 'task_state="ready"')})`,
+          },
+          {
+            name: 'Oldest',
+            unit: 's',
+            width: 80,
+            decimals: 1,
+            steps: ofAge,
+            cell: 'background',
+            expr: `max by (task_name) (${ofTask.of('oldest')})`,
+          },
+          {
+            name: 'Trend',
+            unit: PER_SECOND,
+            trend: true,
+            expr: `sum by (task_name) (rate(${ofTask.of('finished')}[${STEP}]))`,
+          },
+        ],
+      }),
+      table({
+        title: 'What is firing?',
+        description:
+          'Alerts of Afterspan that fire now. Each has a runbook: docs/runbooks.md, or the link in the alert.',
+        span: 6,
+        height: 10,
+        rows: [
+          { label: 'alertname', title: 'Alert' },
+          { label: 'task_name', title: 'Task' },
+        ],
+        sortBy: 'Times',
+        columns: [
+          {
+            name: 'Times',
+            unit: 'short',
+            width: 60,
+            expr: `count by (alertname, task_name) (${page.recorded.foreign('ALERTS', 'alertname=~"Afterspan.*"', 'alertstate="firing"')})`,
+          },
+        ],
+      }),
+      lines({
+        title: 'How do tasks end?',
+        description:
+          'Tasks per second by outcome, and all of them a week ago as a faint line. Much less than last week with the same traffic: something no longer defers.',
+        unit: PER_SECOND,
+        span: 12,
+        height: 8,
+        look: 'areas',
+        colours: OUTCOME_COLOURS,
+        queries: [
+          { name: '{{task_outcome}}', expr: `sum by (task_outcome) (rate(${ofTask.of('finished')}[${STEP}]))` },
+          ...withLastWeek('all', (offset) => `sum (rate(${ofTask.of('finished')}[${STEP}]${offset}))`).slice(1),
+        ],
+      }),
+      lines({
+        title: 'Which share fails?',
+        description: `Failed and dropped tasks in all that ended, and a week ago as a faint line. The dashed line is what the objective allows: ${percent(allowed)}.`,
+        unit: 'percentunit',
+        span: 12,
+        height: 8,
+        showSteps: true,
+        steps: [
+          [null, 'transparent'],
+          [allowed, WARNING],
+        ],
+        colours: { 'failure ratio': OUTCOME_COLOURS.failed },
+        queries: withLastWeek('failure ratio', (offset) => failureRatio(ofTask, STEP, '', offset)),
+      }),
+      lines({
+        title: 'How long until the effect?',
+        description: `p95 from the response to the outcome, of wait and of one attempt, and a week ago as faint lines. What is in the effect but not in the other two is delay, retries and their backoff.`,
+        unit: 's',
+        span: 12,
+        height: 8,
+        colours: { effect: LINES[0], wait: LINES[1], duration: LINES[2] },
+        queries: (['effect', 'wait', 'duration'] as const).flatMap((key) =>
+          withLastWeek(key, (offset) => quantile(0.95, ofTask, key, STEP, { offset })),
+        ),
+      }),
+      lines({
+        title: 'Where are unfinished tasks?',
+        description:
+          'By state: held until the response is over, delayed on purpose, ready for a slot, running, or waiting for another attempt.',
+        unit: 'short',
+        span: 12,
+        height: 8,
+        look: 'areas',
+        colours: STATE_COLOURS,
+        queries: [{ name: '{{task_state}}', expr: `sum by (task_state) (${ofTask.of('pending')})` }],
+      }),
+    )
+    .build()
+}
+
+function percent(share: number): string {
+  return `${Number((100 * share).toPrecision(10))} %`
+}

@@ -1,0 +1,40 @@
+import { BAD, ENDED, type Series } from './series.ts'
+
+/** The dashboard's own step: at least four scrapes. */
+export const STEP = '$__rate_interval'
+/** All of the time range that is chosen. */
+export const RANGE = '$__range'
+
+/** Failed and dropped tasks in all that ended but were not cancelled; nothing where none did. */
+export function failureRatio(series: Series, window: string, by = '', offset = ''): string {
+  const sum = by === '' ? 'sum' : `sum by (${by})`
+  const bad = `${sum} (increase(${series.of('finished', BAD)}[${window}]${offset}))`
+  const ended = `${sum} (increase(${series.of('finished', ENDED)}[${window}]${offset}))`
+  return `${bad} / (${ended} > 0)`
+}
+
+/** A quantile over the chosen series; `by` are the labels that stay. */
+export function quantile(
+  q: number,
+  series: Series,
+  key: 'wait' | 'duration' | 'effect',
+  window: string,
+  { by = '', offset = '', where = [] }: { by?: string; offset?: string; where?: string[] } = {},
+): string {
+  const labels = by === '' ? 'le' : `le, ${by}`
+  return `histogram_quantile(${q}, sum by (${labels}) (rate(${series.histogram(key, 'bucket', ...where)}[${window}]${offset}))) >= 0`
+}
+
+/** Attempts per task that ended after running: 1 without retries. */
+export function amplification(series: Series, window: string, by = ''): string {
+  const sum = by === '' ? 'sum' : `sum by (${by})`
+  const attempts = `${sum} (increase(${series.of('attempts')}[${window}]))`
+  const ran = `${sum} (increase(${series.of('finished', 'task_outcome=~"completed|failed"')}[${window}]))`
+  return `${attempts} / (${ran} > 0)`
+}
+
+/** What the counters say must be there, less what is: 0 at every instant. `by` is a whole `by (…)`. */
+export function imbalance(series: Series, by: string): string {
+  const sum = (what: string) => `sum ${by} (${what})`
+  return `${sum(series.of('deferred'))} - ${sum(series.of('finished'))} - ${sum(series.of('pending'))}`
+}

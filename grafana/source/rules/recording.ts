@@ -1,0 +1,45 @@
+import type { Parameters } from '../parameters.ts'
+import { BAD, bucketUpTo, by, ENDED, type RecordedName, Series, WINDOWS, type Window } from '../series.ts'
+import type { Group, Rule } from './rule.ts'
+
+/**
+ * What the SLO dashboard, the error budget and the burn-rate alerts repeat: for each window the rates of bad and of all
+ * events and their ratio, per job and task.
+ */
+export function recordingRules(parameters: Parameters): Group[] {
+  const series = new Series(parameters)
+  const per = `sum ${by(parameters, 'job', 'task_name')}`
+
+  const rulesOf = (window: Window): Rule[] => {
+    const record = (name: RecordedName, expr: string): Rule => ({ record: series.recordedName(name, window), expr })
+    const rate = (selector: string) => `${per} (rate(${selector}[${window}]))`
+    const ratio = (bad: RecordedName, all: RecordedName) =>
+      `${series.recordedName(bad, window)} / (${series.recordedName(all, window)} > 0)`
+    const completed = series.histogram('effect', 'count', 'task_outcome="completed"')
+    const inTime = series.histogram(
+      'effect',
+      'bucket',
+      'task_outcome="completed"',
+      bucketUpTo(parameters.thresholds.effectWithin),
+    )
+    return [
+      record('failures', rate(series.of('finished', BAD))),
+      record('ends', rate(series.of('finished', ENDED))),
+      record('failureRatio', ratio('failures', 'ends')),
+      record('effects', rate(completed)),
+      // Two rates over slightly different samples may differ by a rounding: never below 0.
+      record('late', `clamp_min(${rate(completed)} - ${rate(inTime)}, 0)`),
+      record('lateRatio', ratio('late', 'effects')),
+    ]
+  }
+  return WINDOWS.map((window) => ({
+    name: `${prefixOf(parameters)}afterspan-slo-${window}`,
+    // A mean over hours changes little within a minute; the short windows follow Prometheus' own interval.
+    ...(window.endsWith('m') ? {} : { interval: '1m' }),
+    rules: rulesOf(window),
+  }))
+}
+
+export function prefixOf({ namespace }: Parameters): string {
+  return namespace === '' ? '' : `${namespace}-`
+}
