@@ -64,7 +64,7 @@ export function overview(parameters: Parameters): Dashboard {
         queries: [{ name: 'left', expr: budgetLeft(recorded, 'failures', 'ends', failureObjective) }],
       }),
       figure({
-        title: 'p95 wait, duration, effect',
+        title: 'Wait, duration, effect (p95)',
         description: `The slowest twentieth. Wait: ready until started. Duration: one attempt. Effect: from the response to the outcome, which is what the customer waits for; ${percent(effectObjective)} are to come within ${effectWithin} s. A long wait with a short duration means too few slots or a blocked event loop: see Capacity.`,
         unit: 's',
         span: 6,

@@ -147,15 +147,15 @@ export function slo(parameters: Parameters): Dashboard {
       lines({
         title: 'Failed and dropped tasks',
         description:
-          'Tasks in each step that spent the budget for failures, by task and outcome. From the counters themselves, without the recording rules.',
+          'Tasks in each step that spent the budget for failures, by task. From the counters themselves, without the recording rules.',
         unit: 'short',
         span: 12,
         height: 8,
         look: 'bars',
         queries: [
           {
-            name: '{{task_name}}: {{task_outcome}}',
-            expr: `sum by (task_name, task_outcome) (increase(${ofTask.of('finished', BAD)}[$__rate_interval])) > 0`,
+            name: '{{task_name}}',
+            expr: `sum by (task_name) (increase(${ofTask.of('finished', BAD)}[$__rate_interval])) > 0`,
           },
         ],
         empty: 'Nothing failed',

@@ -66,7 +66,7 @@ export function task(parameters: Parameters): Dashboard {
         queries: [{ name: 'failure ratio', expr: failureRatio(ofTask, RANGE) }],
       }),
       figure({
-        title: 'p95 wait, duration, effect',
+        title: 'Wait, duration, effect (p95)',
         description: `Wait: ready until started. Duration: one attempt. Effect: from the response to the outcome; to come within ${effectWithin} s.`,
         unit: 's',
         span: 6,
