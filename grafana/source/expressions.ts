@@ -25,11 +25,19 @@ export function quantile(
   return `histogram_quantile(${q}, sum by (${labels}) (rate(${series.histogram(key, 'bucket', ...where)}[${window}]${offset}))) >= 0`
 }
 
+/**
+ * How much a counter has grown, for counters whose series begin at their first count: an error type or route that was never
+ * seen before. `increase()` does not see that first count, nor all that came before the first scrape of it; the series that
+ * are younger than the window are therefore taken as they are.
+ */
+export function gained(selector: string, window: string): string {
+  return `(${selector} unless ${selector} offset ${window}) or increase(${selector}[${window}])`
+}
+
 /** Attempts per task that ended after running: 1 without retries. */
-export function amplification(series: Series, window: string, by = ''): string {
-  const sum = by === '' ? 'sum' : `sum by (${by})`
-  const attempts = `${sum} (increase(${series.of('attempts')}[${window}]))`
-  const ran = `${sum} (increase(${series.of('finished', 'task_outcome=~"completed|failed"')}[${window}]))`
+export function amplification(series: Series, window: string, sum = 'sum'): string {
+  const attempts = `${sum} (${gained(series.of('attempts'), window)})`
+  const ran = `${sum} (${gained(series.of('finished', 'task_outcome=~"completed|failed"'), window)})`
   return `${attempts} / (${ran} > 0)`
 }
 

@@ -1,6 +1,6 @@
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
 import { Page } from '../dashboard.ts'
-import { RANGE } from '../expressions.ts'
+import { gained, RANGE } from '../expressions.ts'
 import { BAD_COLOUR, GOOD, LINES, WARNING } from '../palette.ts'
 import { figure, lines, note, table } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
@@ -177,7 +177,7 @@ export function slo(parameters: Parameters): Dashboard {
             unit: 'short',
             decimals: 0,
             width: 90,
-            expr: `sum by (task_name, error_type) (increase(${ofTask.of('attempts', 'task_result=~"error|timeout"')}[${RANGE}])) > 0`,
+            expr: `sum by (task_name, error_type) (${gained(ofTask.of('attempts', 'task_result=~"error|timeout"'), RANGE)}) > 0`,
           },
         ],
       }),

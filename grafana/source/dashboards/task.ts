@@ -1,6 +1,6 @@
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
 import { Page } from '../dashboard.ts'
-import { amplification, failureRatio, quantile, RANGE, STEP } from '../expressions.ts'
+import { amplification, failureRatio, gained, quantile, RANGE, STEP } from '../expressions.ts'
 import {
   BAD_COLOUR,
   GOOD,
@@ -179,8 +179,8 @@ export function task(parameters: Parameters): Dashboard {
       lines({
         title: 'Why does it fail?',
         description:
-          'Attempts per second that ended in an error or a timeout, by type. An attempt that fails may be tried again: the outcome is in the panel above.',
-        unit: PER_SECOND,
+          'Attempts in each step that ended in an error or a timeout, by type. An attempt that fails may be tried again: the outcome is in the panel above.',
+        unit: 'short',
         span: 12,
         height: 9,
         look: 'bars',
@@ -189,7 +189,7 @@ export function task(parameters: Parameters): Dashboard {
         queries: [
           {
             name: '{{error_type}}',
-            expr: `sum by (error_type) (rate(${ofTask.of('attempts', 'task_result=~"error|timeout"')}[${STEP}])) > 0`,
+            expr: `sum by (error_type) (${gained(ofTask.of('attempts', 'task_result=~"error|timeout"'), STEP)}) > 0`,
           },
         ],
       }),
@@ -219,13 +219,13 @@ export function task(parameters: Parameters): Dashboard {
       }),
       lines({
         title: 'How do attempts end?',
-        description: 'Attempts per second by result.',
-        unit: PER_SECOND,
+        description: 'Attempts in each step by result.',
+        unit: 'short',
         span: 6,
         height: 8,
         look: 'areas',
         colours: RESULT_COLOURS,
-        queries: [{ name: '{{task_result}}', expr: `sum by (task_result) (rate(${ofTask.of('attempts')}[${STEP}]))` }],
+        queries: [{ name: '{{task_result}}', expr: `sum by (task_result) (${gained(ofTask.of('attempts'), STEP)})` }],
       }),
       lines({
         title: 'Do retries multiply the load?',
@@ -309,7 +309,7 @@ export function task(parameters: Parameters): Dashboard {
             unit: 'short',
             decimals: 0,
             width: 90,
-            expr: `sum by (http_route) (increase(${ofRoute.histogram('effect', 'count')}[${RANGE}]))`,
+            expr: `sum by (http_route) (${gained(ofRoute.histogram('effect', 'count'), RANGE)})`,
           },
           {
             name: 'Failed',
@@ -318,7 +318,7 @@ export function task(parameters: Parameters): Dashboard {
             width: 90,
             cell: 'background',
             steps: ofFailures,
-            expr: `sum by (http_route) (increase(${ofRoute.histogram('effect', 'count', 'task_outcome=~"failed|dropped"')}[${RANGE}])) / (sum by (http_route) (increase(${ofRoute.histogram('effect', 'count', 'task_outcome=~"completed|failed|dropped"')}[${RANGE}])) > 0)`,
+            expr: `sum by (http_route) (${gained(ofRoute.histogram('effect', 'count', 'task_outcome=~"failed|dropped"'), RANGE)}) / (sum by (http_route) (${gained(ofRoute.histogram('effect', 'count', 'task_outcome=~"completed|failed|dropped"'), RANGE)}) > 0)`,
           },
           {
             name: 'p50 effect',

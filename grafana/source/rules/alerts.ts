@@ -1,4 +1,4 @@
-import { imbalance } from '../expressions.ts'
+import { amplification as amplify, imbalance } from '../expressions.ts'
 import type { Parameters } from '../parameters.ts'
 import { BAD, bucketUpTo, by, Series, type Window } from '../series.ts'
 import { prefixOf } from './recording.ts'
@@ -54,8 +54,7 @@ export function alertRules(parameters: Parameters): Group[] {
         labels: { window: long },
         keepFiringFor: '5m',
         expr: both('failureRatio', thresholds.failureObjective, per(series.of('finished', BAD))),
-        summary:
-          '{{ $value | humanizePercentage }} of {{ $labels.task_name }} in {{ $labels.job }} failed within ' + long,
+        summary: `{{ $value | humanizePercentage }} of {{ $labels.task_name }} in {{ $labels.job }} failed within ${long}`,
         description: `At this rate the error budget of 30 days is gone in ${gone}. See which errors on the dashboard Task.`,
       },
       {
@@ -114,11 +113,7 @@ export function alertRules(parameters: Parameters): Group[] {
       alert: 'AfterspanRetryStorm',
       severity: 'warning',
       for: '10m',
-      expr: [
-        `sum ${ofTask} (increase(${series.of('attempts')}[10m]))`,
-        `  / (sum ${ofTask} (increase(${series.of('finished', 'task_outcome=~"completed|failed"')}[10m])) > 0)`,
-        `> ${amplification}`,
-      ].join('\n'),
+      expr: `${amplify(series, '10m', `sum ${ofTask}`)} > ${amplification}`,
       summary: '{{ $labels.task_name }} in {{ $labels.job }} takes {{ $value | humanize }} attempts per task',
       description:
         'What this task calls is most likely down, and retries add to its load. See the errors on the dashboard Task.',

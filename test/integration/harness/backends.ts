@@ -306,6 +306,17 @@ export interface Sample {
   readonly value: number
 }
 
+/** One series of a range query. */
+export interface Series {
+  readonly labels: Readonly<Record<string, string>>
+  readonly values: readonly { readonly time: number; readonly value: number }[]
+}
+
+export interface RuleGroup {
+  readonly name: string
+  readonly rules: readonly { readonly name: string; readonly health: string; readonly lastError?: string }[]
+}
+
 export interface ExemplarSeries {
   readonly seriesLabels: Readonly<Record<string, string>>
   readonly exemplars: readonly { labels: Readonly<Record<string, string>>; value: string; timestamp: number }[]
@@ -332,6 +343,22 @@ export class Prometheus {
     const { data } = (await json(`${this.url}/api/v1/query?${new URLSearchParams({ query: promql })}`)) as QueryAnswer
     if (data.resultType === 'scalar') return [{ labels: {}, value: Number(data.result[1]) }]
     return data.result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }))
+  }
+
+  /** A range query that gives a matrix; times in seconds since 1970. */
+  async queryRange(promql: string, start: number, end: number, step: number): Promise<Series[]> {
+    const query = new URLSearchParams({ query: promql, start: String(start), end: String(end), step: String(step) })
+    const { data } = (await json(`${this.url}/api/v1/query_range?${query}`)) as {
+      data: { result: { metric: Record<string, string>; values: [number, string][] }[] }
+    }
+    return data.result.map(({ metric, values }) => ({
+      labels: metric,
+      values: values.map(([time, value]) => ({ time, value: Number(value) })),
+    }))
+  }
+
+  async ruleGroups(): Promise<RuleGroup[]> {
+    return ((await json(`${this.url}/api/v1/rules`)) as { data: { groups: RuleGroup[] } }).data.groups
   }
 
   /** `start` and `end` as a Date or in seconds since 1970. */

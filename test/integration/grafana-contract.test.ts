@@ -1,0 +1,312 @@
+/**
+ * Every query of every panel, variable, annotation, rule and alert is put to a real Prometheus that knows an image service in
+ * which every state occurs: scraped from `metrics()`, received by OTLP, and scraped from a stock `PrometheusExporter`.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { RESERVED_METRICS } from '../../src/telemetry/catalogue.ts'
+import { ANY, allQueries, dashboards, filledIn, RULE_FILES, type ShippedQuery } from '../grafana/shipped.ts'
+import type { Truth } from './fixtures/every-state/app.ts'
+import {
+  describeWith,
+  freePorts,
+  type Jaeger,
+  type Prometheus,
+  startJaeger,
+  startPrometheus,
+  until,
+} from './harness/backends.ts'
+
+const APP = fileURLToPath(new URL('fixtures/every-state/app.ts', import.meta.url))
+const TELEMETRY = fileURLToPath(new URL('fixtures/every-state/telemetry.ts', import.meta.url))
+
+const WAYS = ['metrics()', 'OTLP', 'stock PrometheusExporter'] as const
+type Way = (typeof WAYS)[number]
+
+/** Short, for the whole scenario takes some seconds; long enough for several scrapes. */
+const TIMES = { __rate_interval: '10s', __range: '10m', __range_s: '600' }
+const VALUES = { ...ANY, ...TIMES, job: 'image-service' }
+/** What the dashboard Task is looked at with: it has all outcomes but dropped, and a route. */
+const TASK = { 'task.json': 'thumbnail' } as Record<string, string>
+
+let child: ChildProcess
+let jaeger: Jaeger
+let directory: string
+let truth: Truth
+let began: number
+const prometheus = {} as Record<Way, Prometheus>
+
+/** The rules as they are shipped, evaluated as often as this test needs. */
+function rulesFiles(which: readonly (keyof typeof RULE_FILES)[]): string[] {
+  return which.map((name) => {
+    const file = join(directory, basename(RULE_FILES[name]))
+    writeFileSync(file, readFileSync(RULE_FILES[name], 'utf8').replaceAll(/interval: 1m/g, 'interval: 500ms'))
+    return file
+  })
+}
+
+describeWith(['prometheus', 'jaeger'], 'the dashboards and rules against a real Prometheus', () => {
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'afterspan-contract-'))
+    const [stockPort] = (await freePorts(1)) as [number]
+    const rules = rulesFiles(['recording', 'alerts'])
+    const pushed = await startPrometheus({
+      targets: [],
+      rules,
+      flags: ['--web.enable-otlp-receiver'],
+      scrapeInterval: '500ms',
+    })
+    prometheus.OTLP = pushed
+    jaeger = await startJaeger()
+    child = fork(APP, [], {
+      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+      execArgv: ['--import', TELEMETRY],
+      env: {
+        ...process.env,
+        OTEL_SERVICE_NAME: 'image-service',
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${jaeger.otlpUrl}/v1/traces`,
+        OTEL_METRICS_EXPORTER: 'otlp',
+        OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${pushed.url}/api/v1/otlp/v1/metrics`,
+        OTEL_METRIC_EXPORT_INTERVAL: '500',
+        OTEL_BSP_SCHEDULE_DELAY: '200',
+        STOCK_PORT: String(stockPort),
+      },
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+    const [{ url }] = (await once(child, 'message')) as [{ url: string }]
+    const scrape = (target: string, more: readonly (keyof typeof RULE_FILES)[] = []) =>
+      startPrometheus({
+        targets: [{ job: 'image-service', url: target }],
+        rules: [...rulesFiles(more), ...rules],
+        scrapeInterval: '500ms',
+      })
+    prometheus['metrics()'] = await scrape(new URL(url).host)
+    prometheus['stock PrometheusExporter'] = await scrape(`127.0.0.1:${stockPort}`, ['stock'])
+    // What was there before the first task must have been seen, or increase() does not know it.
+    for (const way of WAYS) {
+      await prometheus[way].waitForUp()
+      await until(`the first figures by ${way}`, 30_000, async () => {
+        const seen = await prometheus[way].query('count_over_time(afterspan_task_deferred_total{task_name="bulk"}[1m])')
+        return (seen[0]?.value ?? 0) >= 2 || undefined
+      })
+    }
+    began = Date.now() / 1000 - 30
+    const ran = once(child, 'message') as Promise<[Truth]>
+    child.send('run')
+    ;[truth] = await ran
+    for (const way of WAYS) {
+      await until(`the last figures by ${way}`, 20_000, async () => {
+        const [seen] = await prometheus[way].query('sum(afterspan_task_deferred_total{task_name="bulk"})')
+        const [recorded] = await prometheus[way].query(
+          'sum(job_task_name:afterspan_task_late_effects_per_effect:ratio_rate3d)',
+        )
+        return (seen?.value === truth.deferred.bulk && recorded !== undefined) || undefined
+      })
+    }
+    // The alerts that wait for nothing fire one evaluation after their rates are recorded.
+    await until('an alert', 20_000, async () => {
+      const firing = await Promise.all(WAYS.map((way) => prometheus[way].query('ALERTS{alertstate="firing"}')))
+      return firing.every((alerts) => alerts.length > 0) || undefined
+    })
+    await sleep(1_500)
+  })
+
+  afterAll(async () => {
+    child?.disconnect()
+    await Promise.all([jaeger?.stop(), ...WAYS.map((way) => prometheus[way]?.stop())])
+    rmSync(directory, { recursive: true, force: true })
+  })
+
+  /** Panels of options that are off, by what they are about; nothing else may be empty. */
+  const OFF = Object.values(RESERVED_METRICS).map((metric) => metric.prometheus)
+  const NOT_BY_OTLP = ['up{', 'scrape_duration_seconds{', 'scrape_samples_scraped{']
+  const mayBeEmpty = (expr: string, way: Way) =>
+    OFF.some((name) => expr.includes(name)) || (way === 'OTLP' && NOT_BY_OTLP.some((name) => expr.includes(name)))
+
+  async function points(way: Way, query: ShippedQuery, expr: string): Promise<number> {
+    if (query.instant || query.kind !== 'panel') {
+      const samples = await prometheus[way].query(expr)
+      return samples.filter(({ value }) => !Number.isNaN(value)).length
+    }
+    const series = await prometheus[way].queryRange(expr, began, Date.now() / 1000, 1)
+    return series.flatMap(({ values }) => values).filter(({ value }) => !Number.isNaN(value)).length
+  }
+
+  const queries = allQueries().filter(({ kind, where }) => kind !== 'alert' && !where.startsWith('stock'))
+
+  describe.each(WAYS)('by %s', (way) => {
+    test.each(queries)('$where has data', async (query) => {
+      const file = query.where.split(':')[0]!
+      const filled = filledIn(query.expr, { ...VALUES, task: TASK[file] ?? VALUES.task })
+      // A week ago there was nothing; the same of today must be something.
+      const expr = filled.replaceAll(' offset 1w', '')
+      const found = await points(way, query, expr)
+      if (mayBeEmpty(expr, way)) expect(found, expr).toBe(0)
+      else expect(found, expr).toBeGreaterThan(0)
+    })
+
+    test.each(allQueries().filter(({ kind }) => kind === 'alert'))('$where is answered', async ({ expr }) => {
+      await prometheus[way].query(expr)
+    })
+
+    test('every rule is evaluated without an error', async () => {
+      const groups = await prometheus[way].ruleGroups()
+      const states = groups.flatMap(({ rules }) => rules)
+      expect(states.length).toBeGreaterThanOrEqual(45)
+      expect(states.filter(({ health }) => health !== 'ok')).toEqual([])
+    })
+
+    test('the alerts that fire are those that should', async () => {
+      const firing = await prometheus[way].query('count by (alertname, task_name) (ALERTS{alertstate="firing"})')
+      const names = firing.map(({ labels }) => `${labels.alertname} ${labels.task_name}`).sort()
+      expect(names).toEqual(
+        ['bulk', 'deaf', 'outage', 'thumbnail', 'webhook']
+          .filter(hasFiveFailures)
+          .map((task) => `AfterspanFailureBudgetBurn ${task}`),
+      )
+    })
+
+    test('counts are what was done', async () => {
+      const table = async (expr: string, ...labels: string[]) =>
+        Object.fromEntries(
+          (await prometheus[way].query(expr)).map((sample) => [
+            labels.map((label) => sample.labels[label]).join(' '),
+            sample.value,
+          ]),
+        )
+      expect(await table('sum by (task_name) (afterspan_task_deferred_total) > 0', 'task_name')).toEqual(truth.deferred)
+      expect(
+        await table(
+          'sum by (task_name, task_outcome) (afterspan_task_finished_total) > 0',
+          'task_name',
+          'task_outcome',
+        ),
+      ).toEqual(flat(truth.finished))
+      expect(
+        await table('sum by (task_name, task_result) (afterspan_task_attempts_total) > 0', 'task_name', 'task_result'),
+      ).toEqual(flat(truth.attempts))
+      expect(
+        await table('sum by (task_name, task_state) (afterspan_task_pending) > 0', 'task_name', 'task_state'),
+      ).toEqual(flat(truth.pending))
+      for (const [outcome, histogram] of [
+        ['completed', 'effect'],
+        ['failed', 'effect'],
+      ] as const) {
+        expect(await table(`sum(afterspan_task_${histogram}_seconds_count{task_outcome="${outcome}"})`)).toEqual({
+          '': sum(truth.finished, outcome),
+        })
+      }
+    })
+
+    /** The figure that a panel shows, by its title. */
+    async function shown(file: string, title: string, task: string, index = 0, of = '', step = '10s'): Promise<number> {
+      const panel = dashboards()
+        .get(file)!
+        .panels.find((each) => each.title === title)!
+      const expr = filledIn(panel.targets![index]!.expr, { ...VALUES, task, __rate_interval: step })
+      const [, label, value] = /^(\w+)="(.*)"$/.exec(of) ?? []
+      const samples = (await prometheus[way].query(expr)).filter(({ labels }) => !label || labels[label] === value)
+      expect(samples.length, `${title}: ${expr}`).toBe(1)
+      return samples[0]!.value
+    }
+
+    test('panels show what was done', async () => {
+      const ended = (task: string) => truth.finished[task]!
+      const ratio = ({ completed = 0, failed = 0, dropped = 0 }: Record<string, number>) =>
+        (failed + dropped) / (completed + failed + dropped)
+      for (const task of ['thumbnail', 'webhook', 'outage', 'bulk']) {
+        expect(await shown('task.json', 'Failure ratio', task), task).toBeCloseTo(ratio(ended(task)), 6)
+      }
+      const all = Object.values(truth.finished)
+      const total = (outcome: 'completed' | 'failed' | 'dropped') =>
+        all.reduce((sum, each) => sum + (each[outcome] ?? 0), 0)
+      const together = { completed: total('completed'), failed: total('failed'), dropped: total('dropped') }
+      expect(await shown('overview.json', 'Failure ratio', '.*')).toBeCloseTo(ratio(together), 6)
+      expect(await shown('overview.json', 'Waiting', '.*')).toBe(truth.pending.bulk!.ready)
+      expect(await shown('overview.json', 'Saturation', '.*')).toBe(truth.used / truth.limit)
+      expect(await shown('overview.json', 'Oldest waiting', '.*')).toBeGreaterThan(1)
+      expect(await shown('overview.json', 'Process starts', '.*')).toBe(1)
+      expect(await shown('overview.json', 'Error budget left', '.*')).toBeLessThan(0)
+      expect(await shown('task.json', 'Zombies', 'deaf')).toBe(truth.zombies)
+      const attempts = Object.values(truth.attempts.webhook!).reduce((sum, each) => sum + each, 0)
+      expect(await shown('task.json', 'Attempts per task', 'webhook')).toBeCloseTo(
+        attempts / (ended('webhook').completed! + ended('webhook').failed!),
+        6,
+      )
+      // An error type that was never seen before: none of its first counts may be missing.
+      const refused = truth.attempts.webhook!.error!
+      expect(await shown('task.json', 'How do attempts end?', 'webhook', 0, 'task_result="error"', '600s')).toBe(
+        refused,
+      )
+      expect(await shown('slo.json', 'Errors behind the failures', 'webhook', 0, 'error_type="TypeError"')).toBe(
+        refused,
+      )
+      expect(await shown('task.json', 'Which routes ask for it?', 'thumbnail', 0, 'http_route="/images"')).toBe(
+        truth.deferred.thumbnail,
+      )
+      expect(await shown('capacity.json', 'Are there free slots?', '.*', 0)).toBe(truth.used)
+      expect(await shown('capacity.json', 'Are there free slots?', '.*', 1)).toBe(truth.limit)
+      expect(await shown('telemetry-health.json', 'Does the ledger balance?', '.*')).toBe(0)
+      expect(await shown('telemetry-health.json', 'Spans lost', '.*')).toBe(0)
+      expect(await shown('telemetry-health.json', 'Instances that report', '.*')).toBe(1)
+      if (way !== 'OTLP') expect(await shown('telemetry-health.json', 'Scrapes that fail', '.*')).toBe(0)
+    })
+  })
+
+  test('the link of a table or a panel finds failed attempts in Jaeger', async () => {
+    const text = JSON.stringify(dashboards().get('task.json'))
+    const link = JSON.parse(`"${/"url":"([^"]*\/search\?(?:[^"\\]|\\.)*)"/.exec(text)![1]}"`) as string
+    const values = {
+      service: 'image-service',
+      task: 'webhook',
+      __from: String(Math.floor(began * 1000)),
+      __to: String(Date.now()),
+    }
+    const { search } = new URL(filledIn(link, values))
+    const answer = await fetch(`${jaeger.queryUrl}/api/traces${search}`)
+    const { data } = (await answer.json()) as {
+      data: { spans: { operationName: string; tags: { key: string; value: unknown }[] }[] }[]
+    }
+    expect(data.length).toBeGreaterThan(0)
+    for (const { spans } of data) {
+      const failed = spans.filter(({ tags }) =>
+        tags.some(({ key, value }) => key === 'task.result' && value === 'error'),
+      )
+      expect(failed.map(({ operationName }) => operationName)).toContain('task webhook')
+    }
+  })
+
+  test.each(['wait', 'duration', 'effect'])('exemplars of %s lead from the scrape to a trace', async (name) => {
+    const series = await prometheus['metrics()'].queryExemplars(
+      `afterspan_task_${name}_seconds_bucket`,
+      began,
+      new Date(),
+    )
+    const ids = series.flatMap(({ exemplars }) => exemplars.map(({ labels }) => labels.trace_id!))
+    expect(ids.length).toBeGreaterThan(0)
+    await jaeger.waitForTrace(ids[0]!)
+  })
+})
+
+function hasFiveFailures(task: string): boolean {
+  const { failed = 0, dropped = 0 } = truth.finished[task] ?? {}
+  return failed + dropped >= 5
+}
+
+function flat(table: Record<string, Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(table).flatMap(([task, counts]) =>
+      Object.entries(counts).map(([word, value]) => [`${task} ${word}`, value]),
+    ),
+  )
+}
+
+function sum(table: Truth['finished'], outcome: 'completed' | 'failed'): number {
+  return Object.values(table).reduce((total, each) => total + (each[outcome] ?? 0), 0)
+}
