@@ -65,7 +65,7 @@ export function alertRules(parameters: Parameters): Group[] {
         expr: both(
           'lateRatio',
           thresholds.effectObjective,
-          `${per(series.histogram('effect', 'count', completed))} - ${per(series.histogram('effect', 'bucket', completed, bucketUpTo(thresholds.effectWithin)))}`,
+          `${per(series.histogram('effect', 'bucket', completed, 'le="+Inf"'))} - ${per(series.histogram('effect', 'bucket', completed, bucketUpTo(thresholds.effectWithin)))}`,
         ),
         summary: `{{ $value | humanizePercentage }} of {{ $labels.task_name }} in {{ $labels.job }} took over ${thresholds.effectWithin} s within ${long}`,
         description: `At this rate the budget for late effects of 30 days is gone in ${gone}. See on the dashboard Task whether it waits or runs.`,

@@ -15,7 +15,8 @@ export function recordingRules(parameters: Parameters): Group[] {
     const rate = (selector: string) => `${per} (rate(${selector}[${window}]))`
     const ratio = (bad: RecordedName, all: RecordedName) =>
       `${series.recordedName(bad, window)} / (${series.recordedName(all, window)} > 0)`
-    const completed = series.histogram('effect', 'count', 'task_outcome="completed"')
+    // Of the same series as those in time, so that both are of one moment whatever made the series.
+    const completed = series.histogram('effect', 'bucket', 'task_outcome="completed"', 'le="+Inf"')
     const inTime = series.histogram(
       'effect',
       'bucket',

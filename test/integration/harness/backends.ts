@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url'
 import { describe } from 'vitest'
 
 /** What a test needs besides Node. `.ci/run` installs all of it. */
-export type Need = 'jaeger' | 'prometheus' | 'promtool' | 'python'
+export type Program = 'jaeger' | 'prometheus' | 'promtool' | 'docker-compose'
+export type Need = Program | 'python'
 
 const LOOPBACK = '127.0.0.1'
 const READY_WITHIN = 20_000
@@ -29,7 +30,7 @@ function cacheHome(): string {
   return process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
 }
 
-/** Where `.ci/install-backends.sh` has put what it built, without building it. */
+/** Where `.ci/install-*.sh` have put what they built, without building it. */
 function builtBackends(): string[] {
   const root = process.env.BACKENDS_CACHE || join(cacheHome(), 'otel-backends')
   const machine = `${platform()}-${arch() === 'x64' ? 'amd64' : arch()}`
@@ -39,8 +40,8 @@ function builtBackends(): string[] {
     .map((name) => join(root, name, 'bin'))
 }
 
-/** The program's path: in `AFTERSPAN_BACKENDS_BIN`, on `PATH`, or where `.ci/install-backends.sh` leaves it. */
-export function find(program: 'jaeger' | 'prometheus' | 'promtool'): string | undefined {
+/** The program's path: in `AFTERSPAN_BACKENDS_BIN`, on `PATH`, or where `.ci/install-*.sh` leave it. */
+export function find(program: Program): string | undefined {
   const given = process.env.AFTERSPAN_BACKENDS_BIN
   const directories = [given, ...(process.env.PATH ?? '').split(delimiter), ...builtBackends()]
   for (const directory of directories) {
@@ -55,10 +56,10 @@ export function python(): string | undefined {
   return executable(process.env.AFTERSPAN_PYTHON || join(cacheHome(), 'afterspan/python/bin/python'))
 }
 
-function required<T>(need: Need, found: T | undefined): T {
+export function required<T>(need: Need, found: T | undefined): T {
   if (found !== undefined) return found
   throw new Error(
-    `${need} is not installed. bash .ci/run installs it, as does bash .ci/install-backends.sh but python.`,
+    `${need} is not installed. bash .ci/run installs it, as do bash .ci/install-backends.sh and install-compose.sh but python.`,
   )
 }
 
@@ -93,7 +94,8 @@ function endWithThisProcess(pid: number): () => void {
   return () => guard.stdin.end('dismissed\n')
 }
 
-class Backend {
+/** A program that runs until it is stopped, at the latest with this process. */
+export class Backend {
   readonly child: ChildProcess
   readonly name: string
   output = ''
@@ -437,6 +439,6 @@ export function promtool(args: readonly string[], stdin = ''): string {
     input: stdin,
     encoding: 'utf8',
     stdio: 'pipe',
-    timeout: 30_000,
+    timeout: 110_000,
   })
 }
