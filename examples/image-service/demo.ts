@@ -14,7 +14,7 @@ const USAGE = `Usage: npm run demo -- [options]
   --log           print the line that the service logs for each attempt
   --help          this text
 
-The service listens on PORT of the environment, or a free port.`
+The service listens on HOST and PORT of the environment, by default on 127.0.0.1 and a free port.`
 
 function readOptions(): DemoOptions {
   const { values } = parseArgs({
@@ -34,6 +34,7 @@ function readOptions(): DemoOptions {
   const seconds = number('--seconds', values.seconds, 1, 86_400)
   return {
     once: values.once ? seconds : undefined,
+    host: process.env.HOST,
     port: number('PORT', process.env.PORT ?? '0', 0, 65_535),
     rate: number('--rate', values.rate, 0.5, 1_000),
     seed: number('--seed', values.seed, 0, 2 ** 32 - 1),

@@ -30,6 +30,7 @@ export class Driver {
   readonly turnedAway = new Map<Kind, number>()
   readonly rejected = new Map<string, number>()
   readonly surprises: string[] = []
+  accepted = 0
   goodResults = 0
   requests = 0
   /** Uploads per second. */
@@ -38,15 +39,18 @@ export class Driver {
   readonly #next: () => Upload
   readonly #random: Random
   readonly #fastest: number
+  readonly #forget: boolean
   readonly #stop = new AbortController()
   readonly #pending = new Set<string>()
   readonly #underWay = new Set<Promise<void>>()
 
-  constructor(url: string, next: () => Upload, random: Random, fastest: number) {
+  /** With `forget`, images whose status is final are not kept in `images`: it can send for days. */
+  constructor(url: string, next: () => Upload, random: Random, fastest: number, forget: boolean) {
     this.#url = url
     this.#next = next
     this.#random = random
     this.#fastest = fastest
+    this.#forget = forget
   }
 
   /** Uploads that were accepted and are not known to have ended. */
@@ -124,6 +128,7 @@ export class Driver {
     const response = await this.#fetch('/images', { method: 'POST', body: form })
     const body = (await response.json()) as { id?: string; error?: { code: string } }
     if (response.status === 202 && body.id !== undefined && isKind(kind)) {
+      this.accepted++
       this.images.set(body.id, { kind, final: undefined })
       this.#pending.add(body.id)
     } else if (response.status === 503 && isKind(kind)) {
@@ -149,7 +154,8 @@ export class Driver {
     }
     if (status.status !== 'done' && status.status !== 'failed') return
     this.#pending.delete(id)
-    this.images.get(id)!.final = status
+    if (this.#forget) this.images.delete(id)
+    else this.images.get(id)!.final = status
     if (status.status === 'done') await this.#check(status)
   }
 

@@ -19,6 +19,8 @@ import { type Said, verify } from './verify.ts'
 export interface DemoOptions {
   /** Stop sending after so many seconds, hold what the service says against what was sent, and end. Default: go on. */
   readonly once?: number | undefined
+  /** The address to listen on; `0.0.0.0` in a container. Default: 127.0.0.1. */
+  readonly host?: string | undefined
   /** 0: a free one. */
   readonly port: number
   /** Uploads per second, at most. */
@@ -69,7 +71,7 @@ class Demo {
   }
 
   async run(): Promise<number> {
-    const { port, rate, seed, once } = this.#options
+    const { host = '127.0.0.1', port, rate, seed, once } = this.#options
     const random = seeded(seed)
     this.#screen.print('Painting pictures…')
     const next = await uploads(random, MAX_BYTES, MAX_PIXELS)
@@ -82,10 +84,11 @@ class Demo {
       ...this.#options.service,
     })
     service.tasks.on('retrying', ({ task }) => this.#retries.set(task, (this.#retries.get(task) ?? 0) + 1))
-    const server = await listen(service, port)
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const server = await listen(service, host, port)
+    const reachable = host === '0.0.0.0' ? '127.0.0.1' : host
+    const url = `http://${reachable}:${(server.address() as AddressInfo).port}`
     this.#introduce(url)
-    const driver = new Driver(url, next, random, rate)
+    const driver = new Driver(url, next, random, rate, once === undefined)
     const forgetSignals = this.#onSignals(driver)
     const redraw = this.#redraw(service, driver)
     try {
@@ -229,9 +232,9 @@ class Demo {
   }
 }
 
-async function listen(service: ImageService, port: number): Promise<Server> {
+async function listen(service: ImageService, host: string, port: number): Promise<Server> {
   return await new Promise((resolve, reject) => {
-    const server: Server = service.app.listen(port, '127.0.0.1', (error) => (error ? reject(error) : resolve(server)))
+    const server: Server = service.app.listen(port, host, (error) => (error ? reject(error) : resolve(server)))
   })
 }
 

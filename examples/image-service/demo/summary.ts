@@ -5,7 +5,7 @@ import { duration, type Line, type Span, type Style, table } from './table.ts'
 
 export interface View {
   readonly snapshot: Snapshot
-  readonly driver: Pick<Driver, 'images' | 'rejected' | 'turnedAway' | 'rate' | 'surprises'>
+  readonly driver: Pick<Driver, 'accepted' | 'rejected' | 'turnedAway' | 'rate' | 'surprises'>
   /** Attempts after a deferral's first, by the task's name. */
   readonly retries: ReadonlyMap<string, number>
   /** Seconds since the start. */
@@ -92,7 +92,7 @@ function uploadsLine(driver: View['driver']): Line {
   const kinds = [...byStatus].map(([status, count]) => `${count} × ${status}`).join(', ')
   return [
     { text: 'uploads', style: 'bold' },
-    { text: `  ${driver.images.size} accepted   ${total} rejected${kinds === '' ? '' : ` (${kinds})`}` },
+    { text: `  ${driver.accepted} accepted   ${total} rejected${kinds === '' ? '' : ` (${kinds})`}` },
     { text: turnedAway > 0 ? `   ${turnedAway} × 503` : '', style: 'yellow' },
     { text: driver.surprises.length > 0 ? `   ${driver.surprises.length} wrong answers` : '', style: 'red' },
   ]
