@@ -42,6 +42,7 @@ const BELOW: Record<string, readonly string[]> = {
   stats: ['model'],
   background: ['model', 'scheduler', 'telemetry', 'stats'],
   '': ['model', 'stats', 'background'],
+  cli: [],
   ...Object.fromEntries(DOORS.map((door) => [door, ['model', 'scheduler', 'telemetry', 'stats', 'background']])),
 }
 /** Doors that stand on another door. */
@@ -57,6 +58,7 @@ test('imports go from the doors to background to scheduler, telemetry and stats 
     for (const specifier of file.imports) {
       const to = target(file, specifier)
       if (to === undefined || layerOf(to) === file.layer) continue
+      if (file.layer === 'cli' && to.startsWith('../grafana/source/')) continue
       const allowed =
         BELOW[file.layer]!.includes(layerOf(to)) || BETWEEN_DOORS.includes(`${file.layer} → ${layerOf(to)}`)
       if (!allowed) wrong.push(`${file.path} imports ${to}`)
@@ -71,6 +73,7 @@ test('only sdk and metrics import the OpenTelemetry SDK; the core needs the API 
     for (const specifier of file.imports) {
       if (specifier.startsWith('.') || specifier.startsWith('node:') || specifier === '@opentelemetry/api') continue
       if (file.layer === 'sdk' || file.layer === 'metrics') continue
+      if (file.path === 'cli/vite.config.ts') continue
       wrong.push(`${file.path} imports ${specifier}`)
     }
   }

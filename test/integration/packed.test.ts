@@ -16,6 +16,8 @@ const fixtures = fileURLToPath(new URL('./fixtures/packed/', import.meta.url))
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   exports: Record<string, string | Record<string, string>>
   devDependencies: Record<string, string>
+  version: string
+  bin: Record<string, string>
 }
 
 let tarball: string
@@ -38,8 +40,9 @@ async function sh(cwd: string, command: string, ...args: string[]): Promise<stri
 /** Packs a copy of the tree, as in a clean clone: nothing built before, nothing that git ignores. */
 async function pack(): Promise<void> {
   const clone = join(outside, 'clone')
-  const left = ['node_modules', 'dist', '.git', '.tmp'].map((name) => join(root, name))
-  cpSync(root, clone, { recursive: true, filter: (source) => !left.includes(source) })
+  const left = ['dist', '.git', '.tmp'].map((name) => join(root, name))
+  const wanted = (source: string) => !left.includes(source) && basename(source) !== 'node_modules'
+  cpSync(root, clone, { recursive: true, filter: wanted })
   symlinkSync(join(root, 'node_modules'), join(clone, 'node_modules'))
   const [{ filename, files }] = JSON.parse(await sh(clone, 'npm', 'pack', '--json', '--silent')) as [
     { filename: string; files: { path: string }[] },
@@ -79,12 +82,13 @@ describe('the tarball', () => {
     const targets = Object.values(manifest.exports).flatMap((target) =>
       typeof target === 'string' ? [target] : Object.values(target),
     )
+    targets.push(...Object.values(manifest.bin).map((path) => `./${path}`), './docs/runbooks.md')
     expect(targets.filter((target) => !packed.includes(target.slice(2)))).toEqual([])
   })
 
   test('has its licence and README, and nothing of tests, benchmarks, examples or sources', () => {
     expect(packed).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'package.json']))
-    const known = /^(dist\/|docs\/|grafana\/|(LICENSE|README\.md|CHANGELOG\.md|package\.json)$)/
+    const known = /^(dist\/|docs\/|(LICENSE|README\.md|CHANGELOG\.md|package\.json)$)/
     expect(packed.filter((path) => !known.test(path))).toEqual([])
     expect(packed.filter((path) => /(^|[./])(test|tests|bench|examples?|fixtures)([./]|$)/.test(path))).toEqual([])
     expect(packed.filter((path) => /(?<!\.d)\.ts$/.test(path))).toEqual([])
@@ -152,6 +156,15 @@ describe('a fresh project', () => {
   test('of ES modules and Express 5 serves and traces', async () => {
     const directory = await project('esm-express5', [...SDK, ...sameAsHere('express')])
     await expectRegisterToTrace(directory, 'app.js')
+
+    const afterspan = (...args: string[]) => sh(directory, 'npm', 'exec', '--offline', '--', 'afterspan', ...args)
+    expect((await afterspan('--version')).trim()).toBe(manifest.version)
+    await afterspan('grafana', '--out', 'monitoring', '--datasource', 'prometheus-1', '--oldest', '60')
+    const written = (path: string) => readFileSync(join(directory, 'monitoring', path), 'utf8')
+    expect((JSON.parse(written('dashboards/overview.json')) as { uid: string }).uid).toBe('afterspan-overview')
+    expect(written('prometheus/rules/alerts.yml')).toContain('afterspan_task_oldest_seconds) > 60')
+    expect(written('runbooks.md')).toMatch(/^# Runbooks/)
+    await expect(afterspan('grafana')).rejects.toThrow('say where to with --out DIR')
   })
 
   test('of CommonJS and Express 4 serves and traces', async () => {
