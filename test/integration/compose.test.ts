@@ -529,7 +529,10 @@ describeWith(['docker-compose', 'jaeger', 'prometheus', 'promtool'], 'the progra
       PORT: String(port),
     })
     cleanUps.push(() => other.stop())
-    await other.ready(`http://127.0.0.2:${port}/health/tasks`)
+    await until('an answer at 127.0.0.2', 60_000, async () => {
+      if (other.child.exitCode !== null) throw new Error(`It ended by itself:\n${other.output}`)
+      return (await fetch(`http://127.0.0.2:${port}/health/tasks`).catch(() => undefined))?.ok || undefined
+    })
     await other.stop()
   })
 
