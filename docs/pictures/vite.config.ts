@@ -32,7 +32,8 @@ async function find(path: string): Promise<Buffer | undefined> {
 async function mirrored(path: string): Promise<Buffer | undefined> {
   if (!path.endsWith('-left.svg')) return undefined
   const right = await find(path.replace(/-left\.svg$/, '-right.svg'))
-  return right && Buffer.from(right.toString().replace('<svg ', '<svg style="transform:scaleX(-1)" '))
+  const [, open = '', drawing = ''] = /^(<svg[^>]*>)(.*)<\/svg>/s.exec(right?.toString() ?? '') ?? []
+  return Buffer.from(`${open}<g transform="matrix(-1 0 0 1 24 0)">${drawing}</g></svg>`)
 }
 
 /** Grafana's icons and fonts at the addresses that its components ask for. */

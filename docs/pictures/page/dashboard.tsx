@@ -127,11 +127,16 @@ function Placed({ panel, order, loaded }: DashboardProps & { readonly panel: Pan
 
 function Row({ panel, loaded }: { readonly panel: Panel; readonly loaded: Loaded }) {
   const styles = useStyles2(getStyles)
+  const inside = panel.panels?.length ?? 0
   return (
     <div className={`${styles.row} ${panel.collapsed ? styles.collapsed : ''}`}>
       <Icon name={panel.collapsed ? 'angle-right' : 'angle-down'} />
       <span>{loaded.variables.text(panel.title ?? '')}</span>
-      {panel.collapsed && <span className={styles.faint}>({panel.panels?.length ?? 0} panels)</span>}
+      {panel.collapsed && (
+        <span className={styles.faint}>
+          ({inside} {inside === 1 ? 'panel' : 'panels'})
+        </span>
+      )}
     </div>
   )
 }
