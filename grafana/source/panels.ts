@@ -76,7 +76,7 @@ export interface Query {
 }
 
 export const PER_SECOND = 'suffix: /s'
-export const TASKS = 'suffix: tasks'
+export const TIMES = 'suffix:×'
 
 /** The data source variable, as a panel, query or variable refers to it. */
 export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' }
@@ -136,14 +136,18 @@ export interface LinesAbout extends About {
   readonly legend?: readonly string[]
 }
 
+/** Where the axis ends at least, so that a line of zeros does not get one to 100. */
+const SMALL: Readonly<Record<string, number>> = { [PER_SECOND]: 1, [TIMES]: 2, short: 1, percentunit: 0.02 }
+
 export function lines(about: LinesAbout): timeseries.PanelBuilder {
   const { look = 'lines', queries, colours = {} } = about
+  const stacked = look !== 'lines'
   const panel = common(new timeseries.PanelBuilder(), about)
     .min(about.min ?? 0)
-    .colorScheme(new FieldColorBuilder().mode(FieldColorModeId.PaletteClassicByName))
+    .colorScheme(new FieldColorBuilder().mode(FieldColorModeId.PaletteClassic))
     .drawStyle(look === 'bars' ? GraphDrawStyle.Bars : GraphDrawStyle.Line)
-    .lineWidth(look === 'bars' ? 0 : 2)
-    .fillOpacity({ lines: 0, areas: 35, bars: 90, share: 60 }[look])
+    .lineWidth(stacked ? 0 : 2)
+    .fillOpacity({ lines: 0, areas: 70, bars: 90, share: 70 }[look])
     .showPoints(VisibilityMode.Auto)
     .pointSize(4)
     .spanNulls(false)
@@ -167,6 +171,7 @@ export function lines(about: LinesAbout): timeseries.PanelBuilder {
       ),
     )
   if (about.max !== undefined) panel.max(about.max)
+  else if (SMALL[about.unit] !== undefined) panel.axisSoftMax(SMALL[about.unit]!)
   if (about.showSteps) {
     panel.thresholdsStyle(new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Dashed))
   }
@@ -235,12 +240,12 @@ export function heatmap(about: HeatmapAbout): heatmaps.PanelBuilder {
         .fill(LINES[0])
         .exponent(0.5)
         .steps(64)
-        .reverse(true),
+        .reverse(false),
     )
     .yAxis(new heatmaps.YAxisConfigBuilder().unit(about.unit).axisPlacement(AxisPlacement.Left))
     .cellValues(new heatmaps.CellValuesBuilder().unit('short').decimals(0))
     .cellGap(1)
-    .exemplarsColor('#F0E442')
+    .exemplarsColor(LINES[2])
     .tooltip(new heatmaps.HeatmapTooltipBuilder().mode(TooltipDisplayMode.Single).yHistogram(true))
     .showLegend()
     .withTarget(range(about.query).format(PromQueryFormat.Heatmap))
@@ -265,6 +270,8 @@ export interface TableAbout extends Omit<About, 'unit'> {
     readonly title: string
     readonly width?: number
     readonly links?: readonly Link[]
+    /** Show what the group of this pattern matches instead of the whole. */
+    readonly shorten?: string
   }[]
   readonly columns: readonly Column[]
   /** The column's title by which the rows are sorted, the greatest first. */
@@ -306,7 +313,12 @@ export function table(about: TableAbout): tables.PanelBuilder {
     if (column.decimals !== undefined) properties.push({ id: 'decimals', value: column.decimals })
     if (column.max !== undefined) properties.push({ id: 'min', value: 0 }, { id: 'max', value: column.max })
     if (column.steps !== undefined) {
-      const steps = column.steps.map(([value, color]) => ({ value, color }))
+      // A cell is coloured only where something is wrong; a bar always.
+      const quiet = column.cell === 'background'
+      const steps = column.steps.map(([value, color]) => ({
+        value,
+        color: quiet && value === null ? 'transparent' : color,
+      }))
       properties.push(
         { id: 'thresholds', value: { mode: 'absolute', steps } },
         { id: 'color', value: { mode: 'thresholds' } },
@@ -331,16 +343,21 @@ export function table(about: TableAbout): tables.PanelBuilder {
     },
     { id: 'organize', options: { renameByName: names, indexByName: order, excludeByName: {} } },
   )
-  for (const { title, width, links } of about.rows) {
-    const properties: DynamicConfigValue[] = []
+  for (const { title, width, links, shorten } of about.rows) {
+    // A row without that label has nothing to say here.
+    const properties: DynamicConfigValue[] = [{ id: 'noValue', value: '–' }]
     if (width !== undefined) properties.push({ id: 'custom.width', value: width })
+    if (shorten !== undefined) {
+      const mapping = { type: 'regex', options: { pattern: shorten, result: { text: '$1', index: 0 } } }
+      properties.push({ id: 'mappings', value: [mapping] })
+    }
     if (links !== undefined) {
       properties.push({
         id: 'links',
         value: links.map(({ title, url, newTab = false }) => ({ title, url, targetBlank: newTab })),
       })
     }
-    if (properties.length > 0) panel.overrideByName(title, properties)
+    panel.overrideByName(title, properties)
   }
   for (const transformation of transformations) panel.withTransformation(transformation)
   return panel

@@ -49,7 +49,7 @@ export function overview(parameters: Parameters): Dashboard {
         queries: [{ name: 'failure ratio', expr: failureRatio(ofTask, RANGE) }],
       }),
       figure({
-        title: 'Error budget left',
+        title: 'Budget left',
         description: `How much of the failures that the objective of ${percent(failureObjective)} allows in 30 days is left. At 0 the objective is missed; see the SLO dashboard for what spent it. Made by the recording rules.`,
         unit: 'percentunit',
         span: 3,
@@ -88,7 +88,7 @@ export function overview(parameters: Parameters): Dashboard {
         queries: [{ name: 'ready', expr: `sum (${ofTask.of('pending', 'task_state="ready"')})` }],
       }),
       figure({
-        title: 'Oldest waiting',
+        title: 'Oldest',
         description: `How long the task that has been ready for the longest waits by now. Over ${oldest} s the queue counts as stuck and an alert fires.`,
         unit: 's',
         span: 3,
@@ -113,7 +113,7 @@ export function overview(parameters: Parameters): Dashboard {
         queries: [{ name: 'saturation', expr: `max (${all.of('used')} / ${all.of('limit')})` }],
       }),
       figure({
-        title: 'Process starts',
+        title: 'Starts',
         description:
           'Processes that were started, or started anew, in this time range. Work that waits in a process ends with it: starts that nobody asked for lose tasks.',
         unit: 'short',
@@ -135,7 +135,7 @@ export function overview(parameters: Parameters): Dashboard {
         title: 'Which task needs attention?',
         description:
           'One row per task over this time range, the one with most failures first. Click a name for the page of that task.',
-        span: 18,
+        span: 17,
         height: 10,
         rows: [
           {
@@ -200,10 +200,10 @@ export function overview(parameters: Parameters): Dashboard {
         title: 'What is firing?',
         description:
           'Alerts of Afterspan that fire now. Each has a runbook: docs/runbooks.md, or the link in the alert.',
-        span: 6,
+        span: 7,
         height: 10,
         rows: [
-          { label: 'alertname', title: 'Alert' },
+          { label: 'alertname', title: 'Alert', width: 170, shorten: 'Afterspan(.*)' },
           { label: 'task_name', title: 'Task' },
         ],
         sortBy: 'Times',

@@ -2,7 +2,7 @@ import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
 import { Page } from '../dashboard.ts'
 import { gained, RANGE } from '../expressions.ts'
 import { BAD_COLOUR, GOOD, LINES, WARNING } from '../palette.ts'
-import { figure, lines, note, table } from '../panels.ts'
+import { figure, lines, note, TIMES, table } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
 import { BAD, type RecordedName, type Series, WINDOWS } from '../series.ts'
 
@@ -87,7 +87,7 @@ export function slo(parameters: Parameters): Dashboard {
         title: `How fast do ${title} spend it?`,
         description:
           'Burn rate over each window: at 1 the budget lasts exactly 30 days, at 14.4 it is gone in two. Long and short window both high: it is happening now, and an alert fires (14.4 over 1h and 5m; 6 over 6h and 30m; 1 over 3d and 6h). Only the long one high: it is over.',
-        unit: 'suffix:×',
+        unit: TIMES,
         span: 19,
         height: 5,
         decimals: 2,
@@ -98,7 +98,7 @@ export function slo(parameters: Parameters): Dashboard {
       lines({
         title: `When were ${title} burning the budget?`,
         description: 'The burn rates over time. Dashed: where the alerts begin.',
-        unit: 'suffix:×',
+        unit: TIMES,
         span: 12,
         height: 8,
         empty: NO_RULES,
@@ -124,7 +124,7 @@ export function slo(parameters: Parameters): Dashboard {
         columns: [
           ...(['1h', '6h', '3d'] as const).map((window) => ({
             name: `Over ${window}`,
-            unit: 'suffix:×',
+            unit: TIMES,
             decimals: 2,
             steps: cellOfBurn,
             cell: 'background' as const,
@@ -149,7 +149,7 @@ export function slo(parameters: Parameters): Dashboard {
         description:
           'Tasks in each step that spent the budget for failures, by task. From the counters themselves, without the recording rules.',
         unit: 'short',
-        span: 12,
+        span: 10,
         height: 8,
         look: 'bars',
         queries: [
@@ -182,9 +182,9 @@ export function slo(parameters: Parameters): Dashboard {
         ],
       }),
       note({
-        title: 'How to read this page',
+        title: 'How to read it',
         description: 'What counts, and where the numbers come from.',
-        span: 4,
+        span: 6,
         height: 8,
         markdown: `**Bad**: outcome failed or dropped.
 

@@ -79,7 +79,7 @@ export function task(parameters: Parameters): Dashboard {
         })),
       }),
       figure({
-        title: 'Attempts per task',
+        title: 'Attempts/task',
         description: `1 when nothing is tried again. Over ${storm} for 10 minutes an alert fires: whatever this task calls is down, and retries add to its load.`,
         unit: 'short',
         span: 3,
@@ -104,7 +104,7 @@ export function task(parameters: Parameters): Dashboard {
         queries: [{ name: 'ready', expr: `sum (${ofTask.of('pending', 'task_state="ready"')})` }],
       }),
       figure({
-        title: 'Oldest waiting',
+        title: 'Oldest',
         description: `Over ${oldest} s the task counts as stuck and an alert fires.`,
         unit: 's',
         span: 3,
@@ -166,7 +166,7 @@ export function task(parameters: Parameters): Dashboard {
       heatmap({
         title: 'How are durations spread?',
         description:
-          'All attempts by how long they ran: the darker, the more. Two bands mean two kinds of work under one name. Each dot is one attempt: click it to open its trace.',
+          'All attempts by how long they ran: the brighter, the more. Two bands mean two kinds of work under one name. Each dot is one attempt: click it to open its trace.',
         unit: 's',
         span: 12,
         height: 9,
@@ -253,7 +253,7 @@ export function task(parameters: Parameters): Dashboard {
         description:
           'The time of its attempts, split into waiting for a slot and running. Mostly waiting: more concurrency or instances help; mostly running: the work itself is slow.',
         unit: 's',
-        span: 8,
+        span: 6,
         height: 8,
         look: 'share',
         colours: { waiting: STATE_COLOURS.ready, running: STATE_COLOURS.running },
@@ -267,7 +267,7 @@ export function task(parameters: Parameters): Dashboard {
         description:
           'p95 from ready to started. Low ones wait longest, but are not starved: some slots go to the oldest.',
         unit: 's',
-        span: 8,
+        span: 6,
         height: 8,
         colours: PRIORITY_COLOURS,
         queries: [
@@ -281,16 +281,23 @@ export function task(parameters: Parameters): Dashboard {
       lines({
         title: 'Where are unfinished ones?',
         description:
-          'By state: held until the response is over, delayed on purpose, ready for a slot, running, or waiting for another attempt. Deduplicated ones found an unfinished one with the same key.',
+          'By state: held until the response is over, delayed on purpose, ready for a slot, running, or waiting for another attempt.',
         unit: 'short',
-        span: 8,
+        span: 6,
         height: 8,
         look: 'areas',
         colours: STATE_COLOURS,
-        queries: [
-          { name: '{{task_state}}', expr: `sum by (task_state) (${ofTask.of('pending')})` },
-          { name: 'deduplicated per second', expr: `sum (rate(${ofTask.of('deduplicated')}[${STEP}]))` },
-        ],
+        queries: [{ name: '{{task_state}}', expr: `sum by (task_state) (${ofTask.of('pending')})` }],
+      }),
+      lines({
+        title: 'How many are duplicates?',
+        description:
+          'Deferrals per second that found an unfinished one with the same key and got its handle: they are not run, and count as nothing else.',
+        unit: PER_SECOND,
+        span: 6,
+        height: 8,
+        colours: { deduplicated: LINES[0] },
+        queries: [{ name: 'deduplicated', expr: `sum (rate(${ofTask.of('deduplicated')}[${STEP}]))` }],
       }),
     )
     .row('Requests')

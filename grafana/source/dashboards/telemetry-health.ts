@@ -29,7 +29,7 @@ export function telemetryHealth(parameters: Parameters): Dashboard {
   return page
     .panels(
       figure({
-        title: 'Instances that report',
+        title: 'Instances',
         description:
           'Processes whose metrics have arrived within the last five minutes. Fewer than run: see whether each is scraped, below.',
         unit: 'short',
@@ -75,7 +75,7 @@ export function telemetryHealth(parameters: Parameters): Dashboard {
         queries: [{ name: 'capped', expr: `sum (increase(${all.of('telemetryCapped')}[${RANGE}]))` }],
       }),
       figure({
-        title: 'Does the ledger balance?',
+        title: 'Ledger off by',
         description:
           'Deferred tasks less those that ended or are unfinished, in the instance that is furthest off. Always 0; anything else is a fault of Afterspan, and counts are not to be trusted.',
         unit: 'short',
