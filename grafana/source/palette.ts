@@ -34,6 +34,8 @@ export const FAINT = '#7F7F7F'
 export const GOOD = '#009E73'
 export const WARNING = '#E69F00'
 export const BAD_COLOUR = '#D55E00'
+/** For the background of a cell: white text stands on it at 4.5 : 1 and more (WCAG 2.2, 1.4.3). */
+export const CELL_COLOURS: Readonly<Record<string, string>> = { [WARNING]: '#946400', [BAD_COLOUR]: '#B84F00' }
 export const NEUTRAL = '#56B4E9'
 
 /** Quantiles and other figures that have no word of their own, light to dark. */

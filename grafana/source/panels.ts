@@ -38,7 +38,7 @@ import * as stats from '@grafana/grafana-foundation-sdk/stat'
 import * as tables from '@grafana/grafana-foundation-sdk/table'
 import * as texts from '@grafana/grafana-foundation-sdk/text'
 import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries'
-import { FAINT, LINES } from './palette.ts'
+import { CELL_COLOURS, FAINT, LINES } from './palette.ts'
 
 /** What every panel says of itself. */
 export interface About {
@@ -75,8 +75,9 @@ export interface Query {
   readonly exemplars?: boolean
 }
 
-export const PER_SECOND = 'suffix: /s'
+export const PER_SECOND = 'suffix:/s'
 export const TIMES = 'suffix:×'
+export const PER_TASK = 'suffix: per task'
 
 /** The data source variable, as a panel, query or variable refers to it. */
 export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' }
@@ -128,6 +129,8 @@ export interface LinesAbout extends About {
   /** By the name of the series. */
   readonly colours?: Readonly<Record<string, string>>
   readonly look?: 'lines' | 'areas' | 'bars' | 'share'
+  /** Shades of this colour for series whose names are not known beforehand. Default: Grafana's palette. */
+  readonly shadesOf?: string
   readonly min?: number
   readonly max?: number
   /** Draw the thresholds as dashed lines. */
@@ -144,7 +147,11 @@ export function lines(about: LinesAbout): timeseries.PanelBuilder {
   const stacked = look !== 'lines'
   const panel = common(new timeseries.PanelBuilder(), about)
     .min(about.min ?? 0)
-    .colorScheme(new FieldColorBuilder().mode(FieldColorModeId.PaletteClassic))
+    .colorScheme(
+      about.shadesOf === undefined
+        ? new FieldColorBuilder().mode(FieldColorModeId.PaletteClassic)
+        : new FieldColorBuilder().mode(FieldColorModeId.Shades).fixedColor(about.shadesOf),
+    )
     .drawStyle(look === 'bars' ? GraphDrawStyle.Bars : GraphDrawStyle.Line)
     .lineWidth(stacked ? 0 : 2)
     .fillOpacity({ lines: 0, areas: 70, bars: 90, share: 70 }[look])
@@ -309,6 +316,8 @@ export function table(about: TableAbout): tables.PanelBuilder {
       { id: 'unit', value: column.unit },
       { id: 'custom.cellOptions', value: cellOf(column) },
     ]
+    // A sparkline has no value by which a threshold could colour it.
+    if (column.trend) properties.push(fixed(LINES[0]))
     if (column.width !== undefined) properties.push({ id: 'custom.width', value: column.width })
     if (column.decimals !== undefined) properties.push({ id: 'decimals', value: column.decimals })
     if (column.max !== undefined) properties.push({ id: 'min', value: 0 }, { id: 'max', value: column.max })
@@ -317,7 +326,7 @@ export function table(about: TableAbout): tables.PanelBuilder {
       const quiet = column.cell === 'background'
       const steps = column.steps.map(([value, color]) => ({
         value,
-        color: quiet && value === null ? 'transparent' : color,
+        color: quiet ? (value === null ? 'transparent' : (CELL_COLOURS[color] ?? color)) : color,
       }))
       properties.push(
         { id: 'thresholds', value: { mode: 'absolute', steps } },

@@ -86,6 +86,19 @@ describe.each([...dashboards()])('%s', (_file, dashboard) => {
     }
   })
 
+  test('tables fit their panels', () => {
+    // Of 1280 px a column of the grid has 52; Grafana gives a column without a width 150 px at least.
+    for (const panel of panels.filter(({ type }) => type === 'table')) {
+      const widths = panel.fieldConfig!.overrides.map(
+        ({ properties }) => (properties.find(({ id }) => id === 'custom.width')?.value as number | undefined) ?? 150,
+      )
+      expect(
+        widths.reduce((sum, width) => sum + width, 0),
+        panel.title,
+      ).toBeLessThanOrEqual(panel.gridPos.w * 52)
+    }
+  })
+
   test('columns of tables are those of their queries', () => {
     for (const panel of panels.filter(({ type }) => type === 'table')) {
       const organize = panel.transformations!.find(({ id }) => id === 'organize')!

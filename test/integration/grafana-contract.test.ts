@@ -235,7 +235,7 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules against a real 
       expect(await shown('overview.json', 'Budget left', '.*')).toBeLessThan(0)
       expect(await shown('task.json', 'Zombies', 'deaf')).toBe(truth.zombies)
       const attempts = Object.values(truth.attempts.webhook!).reduce((sum, each) => sum + each, 0)
-      expect(await shown('task.json', 'Attempts/task', 'webhook')).toBeCloseTo(
+      expect(await shown('task.json', 'Attempts', 'webhook')).toBeCloseTo(
         attempts / (ended('webhook').completed! + ended('webhook').failed!),
         6,
       )

@@ -153,14 +153,14 @@ export function overview(parameters: Parameters): Dashboard {
             name: 'Rate',
             unit: PER_SECOND,
             decimals: 2,
-            width: 85,
+            width: 75,
             expr: `sum by (task_name) (rate(${ofTask.of('finished')}[${RANGE}]))`,
           },
           {
             name: 'Failed',
             unit: 'percentunit',
             decimals: 2,
-            width: 80,
+            width: 75,
             steps: ofFailures,
             cell: 'background',
             expr: failureRatio(ofTask, RANGE, 'task_name'),
@@ -168,7 +168,7 @@ export function overview(parameters: Parameters): Dashboard {
           ...(['wait', 'duration', 'effect'] as const).map((key) => ({
             name: `p95 ${key}`,
             unit: 's',
-            width: 95,
+            width: { wait: 85, duration: 108, effect: 95 }[key],
             decimals: 2,
             ...(key === 'effect' && { steps: ofSeconds, cell: 'background' as const }),
             expr: quantile(0.95, ofTask, key, RANGE, { by: 'task_name' }),
@@ -182,7 +182,7 @@ export function overview(parameters: Parameters): Dashboard {
           {
             name: 'Oldest',
             unit: 's',
-            width: 80,
+            width: 75,
             decimals: 1,
             steps: ofAge,
             cell: 'background',
@@ -191,6 +191,7 @@ export function overview(parameters: Parameters): Dashboard {
           {
             name: 'Trend',
             unit: PER_SECOND,
+            width: 130,
             trend: true,
             expr: `sum by (task_name) (rate(${ofTask.of('finished')}[${STEP}]))`,
           },
@@ -204,7 +205,7 @@ export function overview(parameters: Parameters): Dashboard {
         height: 10,
         rows: [
           { label: 'alertname', title: 'Alert', width: 170, shorten: 'Afterspan(.*)' },
-          { label: 'task_name', title: 'Task' },
+          { label: 'task_name', title: 'Task', width: 110 },
         ],
         sortBy: 'Times',
         columns: [

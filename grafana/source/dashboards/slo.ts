@@ -125,6 +125,7 @@ export function slo(parameters: Parameters): Dashboard {
           ...(['1h', '6h', '3d'] as const).map((window) => ({
             name: `Over ${window}`,
             unit: TIMES,
+            width: 95,
             decimals: 2,
             steps: cellOfBurn,
             cell: 'background' as const,
@@ -133,6 +134,7 @@ export function slo(parameters: Parameters): Dashboard {
           {
             name: 'Budget left',
             unit: 'percentunit',
+            width: 110,
             decimals: 1,
             steps: ofBudget,
             expr: budgetLeft(recorded, bad, all, objective, 'task_name'),
@@ -174,7 +176,7 @@ export function slo(parameters: Parameters): Dashboard {
         columns: [
           {
             name: 'Attempts',
-            unit: 'short',
+            unit: 'none',
             decimals: 0,
             width: 90,
             expr: `sum by (task_name, error_type) (${gained(ofTask.of('attempts', 'task_result=~"error|timeout"'), RANGE)}) > 0`,

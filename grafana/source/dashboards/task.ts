@@ -12,7 +12,7 @@ import {
   STATE_COLOURS,
   WARNING,
 } from '../palette.ts'
-import { figure, heatmap, lines, PER_SECOND, table, withLastWeek } from '../panels.ts'
+import { figure, heatmap, lines, PER_SECOND, PER_TASK, table, withLastWeek } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
 
 /** One task: how it ends, how long it takes, why it fails, who asks for it. */
@@ -79,9 +79,9 @@ export function task(parameters: Parameters): Dashboard {
         })),
       }),
       figure({
-        title: 'Attempts/task',
+        title: 'Attempts',
         description: `1 when nothing is tried again. Over ${storm} for 10 minutes an alert fires: whatever this task calls is down, and retries add to its load.`,
-        unit: 'short',
+        unit: PER_TASK,
         span: 3,
         height: 4,
         decimals: 2,
@@ -169,7 +169,7 @@ export function task(parameters: Parameters): Dashboard {
           'All attempts by how long they ran: the brighter, the more. Two bands mean two kinds of work under one name. Each dot is one attempt: click it to open its trace.',
         unit: 's',
         span: 12,
-        height: 9,
+        height: 11,
         query: {
           name: '{{le}}',
           exemplars: true,
@@ -182,9 +182,10 @@ export function task(parameters: Parameters): Dashboard {
           'Attempts in each step that ended in an error or a timeout, by type. An attempt that fails may be tried again: the outcome is in the panel above.',
         unit: 'short',
         span: 12,
-        height: 9,
+        height: 11,
         look: 'bars',
         empty: 'No attempt failed',
+        shadesOf: OUTCOME_COLOURS.failed,
         links: failed,
         queries: [
           {
@@ -313,7 +314,7 @@ export function task(parameters: Parameters): Dashboard {
         columns: [
           {
             name: 'Tasks',
-            unit: 'short',
+            unit: 'none',
             decimals: 0,
             width: 90,
             expr: `sum by (http_route) (${gained(ofRoute.histogram('effect', 'count'), RANGE)})`,
