@@ -284,7 +284,7 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules against a real 
 
   test.each(['wait', 'duration', 'effect'])('exemplars of %s lead from the scrape to a trace', async (name) => {
     const series = await prometheus['metrics()'].queryExemplars(
-      `afterspan_task_${name}_seconds_bucket`,
+      `afterspan_task_${name}_seconds_bucket{task_name="webhook"}`,
       began,
       new Date(),
     )
