@@ -342,6 +342,12 @@ describeWith(['docker-compose', 'jaeger', 'prometheus', 'promtool'], 'the progra
     await backend.ready(url)
     return backend
   }
+  /** Runs the command of the image, with these variables over those of the image. */
+  const serve = (variables: NodeJS.ProcessEnv) => {
+    const [program, ...args] = dockerfile.command as [string, ...string[]]
+    expect(program).toBe('node')
+    return new Backend('image service', node(), args, { ...environment, ...dockerfile.env, ...variables }, inImage())
+  }
   /** Runs the health check of the compose file or the Dockerfile, with another port. */
   const healthcheck = (name: string, port: number | string) => {
     const [program, ...args] = healthcheckOf(name)!.slice(1) as [string, ...string[]]
@@ -387,11 +393,7 @@ describeWith(['docker-compose', 'jaeger', 'prometheus', 'promtool'], 'the progra
     jaeger = new Jaeger(jaegerBackend, Number(otlpHttp), Number(query))
     healthcheck('jaeger', health!)
 
-    const [program, ...args] = dockerfile.command as [string, ...string[]]
-    expect(program).toBe('node')
-    app = new Backend('image service', node(), args, {
-      ...environment,
-      ...dockerfile.env,
+    app = serve({
       ...service('image-service').environment,
       HOST: LOOPBACK,
       PORT: appPort,
@@ -526,13 +528,7 @@ describeWith(['docker-compose', 'jaeger', 'prometheus', 'promtool'], 'the progra
 
   it('the service listens to the address in HOST', { skip: process.platform !== 'linux' }, async () => {
     const [port] = (await freePorts(1)) as [number]
-    const other = new Backend('image service', node(), dockerfile.command.slice(1), {
-      ...environment,
-      ...dockerfile.env,
-      OTEL_TRACES_EXPORTER: 'none',
-      HOST: '127.0.0.2',
-      PORT: String(port),
-    })
+    const other = serve({ OTEL_TRACES_EXPORTER: 'none', HOST: '127.0.0.2', PORT: String(port) })
     cleanUps.push(() => other.stop())
     await until('an answer at 127.0.0.2', 60_000, async () => {
       if (other.child.exitCode !== null) throw new Error(`It ended by itself:\n${other.output}`)
@@ -542,6 +538,7 @@ describeWith(['docker-compose', 'jaeger', 'prometheus', 'promtool'], 'the progra
   })
 
   it('SIGTERM ends the service with exit code 0, in time', async () => {
+    expect(app.child.exitCode, app.output).toBeNull()
     const closed = once(app.child, 'close')
     const from = performance.now()
     app.child.kill('SIGTERM')

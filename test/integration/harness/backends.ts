@@ -100,9 +100,9 @@ export class Backend {
   readonly name: string
   output = ''
 
-  constructor(name: string, program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  constructor(name: string, program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, cwd?: string) {
     this.name = name
-    this.child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
     running.add(this.child)
     const dismiss = endWithThisProcess(this.child.pid!)
     this.child.once('close', () => {
