@@ -1,11 +1,19 @@
 /** The core of Afterspan: tasks, without a framework. */
-export type { Handler, TaskContext, TaskHandle } from './background/deferral.ts'
+export type { BatchContext, BatchHandler, BatchItem, Handler, TaskContext, TaskHandle } from './background/deferral.ts'
 export type { EventName, Listener, TaskEvents } from './background/events.ts'
 export type { CloseOptions, Snapshot, Task, TasksOptions } from './background/public.ts'
 export { createTasks, type Tasks } from './background/tasks.ts'
 export { Abandon, AfterspanError, CancelledError, type ErrorCode, RetryAfter, TimeoutError } from './model/errors.ts'
 export { imbalance, type Ledger } from './model/ledger.ts'
-export type { DeferOptions, Limits, Logger, RetryOptions, ShutdownOptions, TaskOptions } from './model/options.ts'
+export type {
+  BatchOptions,
+  DeferOptions,
+  Limits,
+  Logger,
+  RetryOptions,
+  ShutdownOptions,
+  TaskOptions,
+} from './model/options.ts'
 export type { Origin } from './model/origin.ts'
 export type { RetryBudget } from './model/retry.ts'
 export type { OnEnding, Outcome, Priority, Relation, Result, State } from './model/words.ts'

@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { type Context, context, type Span, type SpanContext, trace } from '@opentelemetry/api'
+import { AfterspanError } from '../model/errors.ts'
 import type { DeferOptions } from '../model/options.ts'
 import type { Origin } from '../model/origin.ts'
 import type { Outcome, Relation, State } from '../model/words.ts'
@@ -20,6 +21,40 @@ export interface TaskContext {
   readonly span: Span
   /** The request that asked for it; undefined outside a request. */
   readonly origin: Origin | undefined
+}
+
+/** What the handler of a batch gets beside its payloads. */
+export interface BatchContext {
+  /** One for each payload, in the same order. */
+  readonly items: readonly BatchItem[]
+  /** Aborts at the run's timeout, and when all of its items are cancelled. */
+  readonly signal: AbortSignal
+  /** The run's own span; it is also the active one. */
+  readonly span: Span
+  /**
+   * Says that one item has failed; the others are not touched by it. It is tried again, alone or with others, if it has
+   * attempts left. Without effect after the run has ended.
+   *
+   * @param index Of the payload, from 0.
+   * @throws AfterspanError ERR_AFTERSPAN_BATCH_ITEM where there is no such item.
+   */
+  fail(index: number, error: unknown): void
+}
+
+export interface BatchItem {
+  readonly id: string
+  /** From 1. */
+  readonly attempt: number
+  /** The request that asked for it; undefined outside a request. */
+  readonly origin: Origin | undefined
+}
+
+export type BatchHandler<P> = (payloads: P[], context: BatchContext) => unknown
+
+/** The handler of a batch task, and the asynchronous context in which it was defined: it runs in that of no request. */
+export interface BatchWork {
+  readonly handler: BatchHandler<never>
+  readonly resource: AsyncResource
 }
 
 export type Handler<P> = (payload: P, context: TaskContext) => unknown
@@ -45,6 +80,8 @@ export interface TaskHandle {
 export interface Work {
   readonly payload: unknown
   readonly handler: Handler<never>
+  /** Set where it runs together with others. */
+  readonly batch: BatchWork | undefined
   /** It runs already. */
   readonly adopted: boolean
   readonly cancel: (job: Deferral, reason: unknown) => boolean
@@ -54,6 +91,7 @@ export interface Work {
 export class Deferral extends Job implements TelemetryJob {
   payload: unknown
   readonly handler: Handler<never>
+  readonly batchWork: BatchWork | undefined
   readonly relation: Relation
   readonly origin: Origin | undefined
   readonly parent: SpanContext | undefined
@@ -65,7 +103,7 @@ export class Deferral extends Job implements TelemetryJob {
   readonly #cancel: Work['cancel']
   #handle: TaskHandle | undefined
   /** What the handler of the running, or latest, attempt was given; undefined before it, and for work that ran already. */
-  current: AttemptContext | undefined = undefined
+  current: { abort(reason: Error): void } | undefined = undefined
   #resolve: ((outcome: Outcome) => void) | undefined
   #outcome: Promise<Outcome> | undefined
   #unlisten: (() => void) | undefined
@@ -84,12 +122,13 @@ export class Deferral extends Job implements TelemetryJob {
     this.#cancel = work.cancel
     this.payload = work.payload
     this.handler = work.handler
+    this.batchWork = work.batch
     this.relation = options.relation ?? task.plan.relation ?? (this.delay > 0 ? 'link' : 'child')
     this.origin = scope?.origin
     this.context = context.active()
     this.parent = scope === undefined ? trace.getSpan(this.context)?.spanContext() : scope.spanContext
     this.trace = taskTrace
-    this.resource = work.adopted ? undefined : new AsyncResource('AfterspanTask')
+    this.resource = work.adopted || work.batch !== undefined ? undefined : new AsyncResource('AfterspanTask')
   }
 
   /** The same each time. Not made with it: a job must not keep alive, for as long as it is queued, what the app did not keep. */
@@ -133,19 +172,13 @@ export class Deferral extends Job implements TelemetryJob {
   }
 }
 
-/** The context of one attempt; its signal is its own, also when a later attempt runs beside it. */
-export class AttemptContext implements TaskContext {
-  readonly id: string
-  readonly attempt: number
-  readonly origin: Origin | undefined
+/** What the handlers of one job and of many are given alike. */
+class RunContext {
   readonly #span: Span | undefined
   #controller: AbortController | undefined
   #reason: Error | undefined
 
   constructor(job: Deferral) {
-    this.id = job.id
-    this.attempt = job.attempt
-    this.origin = job.origin
     this.#span = job.trace.attempt
   }
 
@@ -165,6 +198,41 @@ export class AttemptContext implements TaskContext {
   abort(reason: Error): void {
     this.#reason = reason
     this.#controller?.abort(reason)
+  }
+}
+
+/** The context of one attempt; its signal is its own, also when a later attempt runs beside it. */
+export class AttemptContext extends RunContext implements TaskContext {
+  readonly id: string
+  readonly attempt: number
+  readonly origin: Origin | undefined
+
+  constructor(job: Deferral) {
+    super(job)
+    this.id = job.id
+    this.attempt = job.attempt
+    this.origin = job.origin
+  }
+}
+
+/** The context of attempts that run together. */
+export class BatchRunContext extends RunContext implements BatchContext {
+  readonly items: readonly BatchItem[]
+  readonly fail: (index: number, error: unknown) => void
+
+  constructor(jobs: readonly Deferral[], fail: (index: number, error: unknown) => void) {
+    super(jobs[0]!)
+    this.items = jobs.map(({ id, attempt, origin }) => ({ id, attempt, origin }))
+    // Bound, so that it can be handed on.
+    this.fail = (index, error) => {
+      if (Number.isInteger(index) && index >= 0 && index < jobs.length) fail(index, error)
+      else {
+        throw new AfterspanError(
+          'ERR_AFTERSPAN_BATCH_ITEM',
+          `context.fail takes the index of an item, 0 to ${jobs.length - 1}, got ${String(index)}.`,
+        )
+      }
+    }
   }
 }
 

@@ -35,6 +35,10 @@ export class Observers implements Observer<Deferral> {
     this.#events.entered(job, state)
   }
 
+  batchStarted(jobs: readonly Deferral[]): void {
+    this.#telemetry.batchStarted(jobs)
+  }
+
   attemptStarted(job: Deferral): void {
     this.#telemetry.attemptStarted(job)
     this.#figures.attemptStarted(job)

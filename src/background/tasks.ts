@@ -1,16 +1,21 @@
+import { AsyncResource } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
 import { type Context, context } from '@opentelemetry/api'
 import { type Clock, systemClock } from '../model/clock.ts'
 import { AfterspanError } from '../model/errors.ts'
 import { type Ledger, ledgerLine } from '../model/ledger.ts'
 import {
+  type BatchOptions,
+  checkBatchDefer,
   checkDefer,
   checkGrace,
   type DeferOptions,
+  resolveBatch,
   resolveSettings,
   resolveTask,
   type Settings,
   type TaskOptions,
+  type TaskPlan,
 } from '../model/options.ts'
 import type { Observer } from '../model/seam.ts'
 import { OTHER } from '../model/words.ts'
@@ -19,7 +24,16 @@ import type { TaskQueue } from '../scheduler/task-queue.ts'
 import { Figures } from '../stats/figures.ts'
 import { selfHealth } from '../telemetry/self-health.ts'
 import { Telemetry } from '../telemetry/telemetry.ts'
-import { AttemptContext, Deferral, type Handler, type TaskContext, type TaskHandle } from './deferral.ts'
+import {
+  AttemptContext,
+  type BatchHandler,
+  BatchRunContext,
+  type BatchWork,
+  Deferral,
+  type Handler,
+  type TaskContext,
+  type TaskHandle,
+} from './deferral.ts'
 import { type EventName, Events, type Listener } from './events.ts'
 import { FailureLog, write } from './failure-log.ts'
 import { Observers } from './observers.ts'
@@ -83,6 +97,8 @@ export class Tasks {
       maxHold: this.#settings.maxHold,
       random: internals.random ?? Math.random,
       execute: (job) => this.#execute(job),
+      executeBatch: (jobs, fail) => this.#executeBatch(jobs, fail),
+      groupOf,
       abort: (job, reason) => job.current?.abort(reason),
       observer: this.#observers,
       hookThrew: () => selfHealth.caught('retry_if'),
@@ -107,7 +123,32 @@ export class Tasks {
   define<P>(name: string, handler: (payload: P, context: TaskContext) => unknown, options?: TaskOptions): Task<P> {
     checkName(name)
     checkHandler(name, handler)
-    const plan = resolveTask(options, this.#settings.plan)
+    const queue = this.#defineQueue(name, resolveTask(options, this.#settings.plan))
+    const defer = (payload?: P, deferOptions?: DeferOptions) =>
+      this.#defer(queue, payload, handler as Handler<never>, undefined, deferOptions)
+    return Object.freeze({ name, defer }) as Task<P>
+  }
+
+  /**
+   * Defines a kind of work whose items run together: `defer` takes single items, the handler gets up to `maxSize` of them,
+   * `maxWait` after the first was ready at the latest. Each item has its own handle, outcome, retries and metrics; a run has
+   * one slot and one span, linked to every request that asked for one of its items, and each of them to it.
+   *
+   * @throws AfterspanError ERR_AFTERSPAN_TASK_NAME, ERR_AFTERSPAN_TASK_EXISTS, ERR_AFTERSPAN_HANDLER, ERR_AFTERSPAN_OPTION.
+   */
+  defineBatch<P>(name: string, handler: BatchHandler<P>, options?: BatchOptions<P>): Task<P> {
+    checkName(name)
+    checkHandler(name, handler)
+    const queue = this.#defineQueue(name, resolveBatch(options, this.#settings.plan))
+    const work = { handler: handler as BatchHandler<never>, resource: new AsyncResource('AfterspanBatch') }
+    const defer = (payload?: P, deferOptions?: DeferOptions) => {
+      if (deferOptions !== undefined) checkBatchDefer(checkDefer(deferOptions))
+      return this.#defer(queue, payload, NOTHING, work, deferOptions)
+    }
+    return Object.freeze({ name, defer }) as Task<P>
+  }
+
+  #defineQueue(name: string, plan: TaskPlan): TaskQueue<Deferral> {
     const known = this.#queues.get(name)
     if (known?.defined === true) {
       throw new AfterspanError(
@@ -118,9 +159,7 @@ export class Tasks {
     const queue = known?.queue ?? this.#newQueue(name)
     queue.plan = plan
     this.#queues.set(name, { queue, defined: true })
-    const defer = (payload?: P, deferOptions?: DeferOptions) =>
-      this.#defer(queue, payload, handler as Handler<never>, deferOptions)
-    return Object.freeze({ name, defer }) as Task<P>
+    return queue
   }
 
   /**
@@ -131,7 +170,8 @@ export class Tasks {
   defer(name: string, run: (context: TaskContext) => unknown, options?: DeferOptions): TaskHandle {
     checkName(name)
     checkHandler(name, run)
-    return this.#defer(this.#queueOf(name), undefined, (_payload: never, context: TaskContext) => run(context), options)
+    const handler = (_payload: never, context: TaskContext) => run(context)
+    return this.#defer(this.#queueOf(name), undefined, handler, undefined, options)
   }
 
   /**
@@ -148,7 +188,7 @@ export class Tasks {
         `tasks.track("${name}", …) takes a promise, got ${typeof promise}.`,
       )
     }
-    const job = this.#newJob(this.#queueOf(name), undefined, NOTHING, {}, currentScope(), true)
+    const job = this.#newJob(this.#queueOf(name), undefined, NOTHING, undefined, {}, currentScope(), true)
     const run = this.#scheduler.adopt(job)
     Promise.resolve(promise).then(
       () => this.#scheduler.settle(run, 'ok'),
@@ -226,6 +266,7 @@ export class Tasks {
     queue: TaskQueue<Deferral>,
     payload: unknown,
     handler: Handler<never>,
+    batch: BatchWork | undefined,
     given: DeferOptions | undefined,
   ): TaskHandle {
     const options = checkDefer(given)
@@ -237,7 +278,7 @@ export class Tasks {
       }
     }
     const scope = currentScope()
-    const job = this.#newJob(queue, payload, handler, options, scope, false)
+    const job = this.#newJob(queue, payload, handler, batch, options, scope, false)
     const refusal = this.#refusal(scope)
     const response = refusal === undefined ? scope?.response : undefined
     this.#scheduler.defer(job, response !== undefined, refusal)
@@ -272,6 +313,24 @@ export class Tasks {
     return job.resource!.runInAsyncScope(runHandler, undefined, job, attempt, scope, otel)
   }
 
+  #executeBatch(jobs: readonly Deferral[], fail: (index: number, error: unknown) => void): unknown {
+    const first = jobs[0]!
+    const run = new BatchRunContext(jobs, fail)
+    for (const job of jobs) job.current = run
+    const scope: Scope = {
+      origin: undefined,
+      spanContext: first.trace.attempt?.spanContext(),
+      since: Math.min(...jobs.map(({ deferredAt }) => deferredAt)),
+      response: undefined,
+    }
+    const otel = this.#telemetry.contextOfBatch(first)
+    const { handler, resource } = first.batchWork!
+    const payloads = jobs.map(({ payload }) => payload)
+    return resource.runInAsyncScope(() =>
+      inScope(scope, () => context.with(otel, handler as BatchHandler<unknown>, undefined, payloads, run)),
+    )
+  }
+
   /** Why a deferral cannot be accepted, whatever the load. While draining, what was begun before may still defer. */
   #refusal(scope: Scope | undefined): AfterspanError | undefined {
     if (this.#closedSince === ENDLESS) return undefined
@@ -286,12 +345,13 @@ export class Tasks {
     queue: TaskQueue<Deferral>,
     payload: unknown,
     handler: Handler<never>,
+    batch: BatchWork | undefined,
     options: DeferOptions,
     scope: Scope | undefined,
     adopted: boolean,
   ): Deferral {
     const seq = this.#seq++
-    const work = { payload, handler, adopted, cancel: this.#cancel }
+    const work = { payload, handler, batch, adopted, cancel: this.#cancel }
     const id = this.#idPrefix + seq.toString(36)
     return new Deferral(
       id,
@@ -342,6 +402,19 @@ const NOTHING: Handler<never> = () => undefined
 
 function runHandler(job: Deferral, attempt: AttemptContext, scope: Scope, otel: Context): unknown {
   return inScope(scope, () => context.with(otel, job.handler as Handler<unknown>, undefined, job.payload, attempt))
+}
+
+/** Which items of a batch task may run together; undefined for what runs alone, be it under that task's name. */
+function groupOf(job: Deferral): string | undefined {
+  if (job.batchWork === undefined) return undefined
+  const groupBy = job.task.plan.batch?.groupBy
+  if (groupBy === undefined) return ''
+  try {
+    return String(groupBy(job.payload as never))
+  } catch {
+    selfHealth.caught('group_by')
+    return ''
+  }
 }
 
 function checkName(name: unknown): void {

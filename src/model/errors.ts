@@ -10,6 +10,7 @@ export const ERRORS = {
   ERR_AFTERSPAN_HANDLER: 'A task needs a handler: a function. It gets the payload and a context.',
   ERR_AFTERSPAN_ANONYMOUS:
     'A one-off task takes its name from its function, and an anonymous function has none. Give the function a name, or call tasks.defer(name, fn).',
+  ERR_AFTERSPAN_BATCH_ITEM: 'context.fail of a batch takes the index of one of its items, from 0.',
   ERR_AFTERSPAN_PROMISE: 'tasks.track takes work that is already running: a promise.',
   ERR_AFTERSPAN_QUEUE_FULL:
     'The task was dropped because queueLimit tasks were waiting. Slow the producer, raise queueLimit, or raise concurrency.',

@@ -36,6 +36,18 @@ export interface TaskOptions {
   relation?: Relation
 }
 
+/** Options of `tasks.defineBatch`; those of `tasks.define` hold for a run of a batch, `retry` for each item. */
+export interface BatchOptions<P = unknown> extends TaskOptions {
+  /** How many items may run together: 1 to 10,000. Default 100. */
+  maxSize?: number
+  /** How long the first item waits for others, in ms: 0 to 2^31 - 1. Default 1,000. */
+  maxWait?: number
+  /** Only items with the same text run together. Default: all may. If it throws, the item runs with those that have none. */
+  groupBy?: (payload: P) => string
+  /** A batch hangs on no single request: `'link'` (default) or `'none'`. */
+  relation?: Exclude<Relation, 'child'>
+}
+
 /** How many names Afterspan keeps apart in telemetry; the rest is recorded under `_other` and counted. */
 export interface Limits {
   /** Task names: 1 to 10,000. Default 200. */
@@ -110,6 +122,7 @@ export const DEFAULTS = {
   grace: 15_000,
   retry: { attempts: 1, initial: 1_000, factor: 2, max: 30_000, budget: { ratio: 0.2, perSecond: 10, reserve: 100 } },
   limits: { tasks: 200, routes: 200, errorTypes: 20 },
+  batch: { maxSize: 100, maxWait: 1_000 },
 } as const
 
 /** The options of a task, checked and complete. */
@@ -121,6 +134,15 @@ export interface TaskPlan {
   readonly retry: RetryPlan
   /** undefined: by what the deferral asks for. */
   readonly relation: Relation | undefined
+  /** How items gather that run together; undefined: each runs alone. */
+  readonly batch: BatchPlan | undefined
+}
+
+export interface BatchPlan {
+  readonly maxSize: number
+  /** ms. */
+  readonly maxWait: number
+  readonly groupBy: ((payload: never) => unknown) | undefined
 }
 
 /** The options of `createTasks`, checked and complete. */
@@ -142,6 +164,7 @@ const SOME_TIME = { min: 1, max: MAX_MS }
 
 const RETRY_OPTIONS = ['attempts', 'initial', 'factor', 'max', 'retryIf', 'budget'] satisfies (keyof RetryOptions)[]
 const TASK_OPTIONS = ['priority', 'concurrency', 'timeout', 'retry', 'relation'] satisfies (keyof TaskOptions)[]
+const BATCH_OPTIONS = ['maxSize', 'maxWait', 'groupBy'] satisfies (keyof BatchOptions)[]
 const DEFER_OPTIONS = ['delay', 'priority', 'relation', 'signal', 'key'] satisfies (keyof DeferOptions)[]
 const SCHEDULING_OPTIONS = [
   'concurrency',
@@ -174,6 +197,7 @@ export function resolveSettings(options: SchedulingOptions | undefined, alsoKnow
       timeout: checkNumber('timeout', given.timeout, SOME_TIME),
       retry: resolveRetry(given.retry, undefined),
       relation: checkOneOf('relation', given.relation, RELATIONS),
+      batch: undefined,
     },
     limits: {
       tasks: checkNumber('limits.tasks', limits.tasks, { min: 1, max: 10_000, whole: true }) ?? DEFAULTS.limits.tasks,
@@ -197,7 +221,31 @@ export function resolveTask(options: TaskOptions | undefined, defaults: TaskPlan
     timeout: checkNumber('timeout', given.timeout, SOME_TIME) ?? defaults.timeout,
     retry: given.retry === undefined ? defaults.retry : resolveRetry(given.retry, defaults.retry),
     relation: checkOneOf('relation', given.relation, RELATIONS) ?? defaults.relation,
+    batch: undefined,
   }
+}
+
+/** What a batch task may hang on: there is not one parent. */
+const BATCH_RELATIONS = RELATIONS.filter((relation) => relation !== 'child')
+
+/** Checks the options of `defineBatch`. */
+export function resolveBatch<P>(options: BatchOptions<P> | undefined, defaults: TaskPlan): TaskPlan {
+  const { maxSize, maxWait, groupBy, ...rest } = checkObject('options', options, [...TASK_OPTIONS, ...BATCH_OPTIONS])
+  const plan = resolveTask(rest, defaults)
+  return {
+    ...plan,
+    relation: checkOneOf('relation', rest.relation, BATCH_RELATIONS) ?? 'link',
+    batch: {
+      maxSize: checkNumber('maxSize', maxSize, { min: 1, max: 10_000, whole: true }) ?? DEFAULTS.batch.maxSize,
+      maxWait: checkNumber('maxWait', maxWait, TIME) ?? DEFAULTS.batch.maxWait,
+      groupBy: checkFunction('groupBy', groupBy),
+    },
+  }
+}
+
+/** @throws AfterspanError for a deferral to a batch task that asks for a parent. */
+export function checkBatchDefer({ relation }: DeferOptions): void {
+  checkOneOf('relation', relation, BATCH_RELATIONS)
 }
 
 /** Checks the options of one deferral. */

@@ -24,6 +24,8 @@ export interface Observer<J> {
   entered(job: J, state: State, from: State | undefined): void
   /** The attempt `job.attempt` is about to run; `job.wait` is how long it waited, in ms. */
   attemptStarted(job: J): void
+  /** These are about to run together; `attemptStarted` follows for each. */
+  batchStarted(jobs: readonly J[]): void
   attemptEnded(job: J, end: AttemptEnd): void
   /** The deferral has its outcome; `from` is the state it was in, undefined if it was dropped. */
   finished(job: J, outcome: Outcome, from: State | undefined): void

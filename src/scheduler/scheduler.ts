@@ -21,6 +21,11 @@
  *   timeout, or when it is cancelled, whichever comes first. If the handler has not settled by then, the run remains as a
  *   zombie: it keeps both slots, since its work goes on, and what it returns or throws later changes nothing.
  *
+ * Jobs of a batch task gather while they are ready, in a `Batch`: its first job has a timer for `maxWait`, and takes its place
+ * in the ready queue when that is over or the batch is full. Then all of them run at once, in one slot and one call of the
+ * handler; each has its own attempt and outcome, and those that fail gather anew. A batch whose attempts have all ended
+ * before its handler has settled is one zombie.
+ *
  * Each state has at most one timer, so a job has one place in one heap of timers. Every operation is O(log n) or better.
  */
 
@@ -32,6 +37,7 @@ import { delayBeforeRetry } from '../model/retry.ts'
 import type { Observer } from '../model/seam.ts'
 import type { Outcome, Result, State } from '../model/words.ts'
 
+import { Batch, BatchRun } from './batch.ts'
 import { Holds } from './holds.ts'
 import { ReadyQueue } from './ready-queue.ts'
 import { type Job, type Run, TaskQueue } from './task-queue.ts'
@@ -49,6 +55,10 @@ export interface SchedulerOptions<J extends Job> {
   readonly random: () => number
   /** Runs the job's handler; may return a promise, may throw. */
   readonly execute: (job: J) => unknown
+  /** Runs the handler of jobs that run together; `fail` says that one of them, by its index, has failed. */
+  readonly executeBatch: (jobs: readonly J[], fail: (index: number, error: unknown) => void) => unknown
+  /** With which other jobs of its task it may run together; undefined: it runs alone. */
+  readonly groupOf: (job: J) => string | undefined
   /** Aborts the signal of the running attempt. */
   readonly abort: (job: J, reason: Error) => void
   readonly observer: Observer<J>
@@ -166,14 +176,16 @@ export class Scheduler<J extends Job> {
     if (state === undefined) return false
     const error = new CancelledError(job.task.name, reason)
     if (state === 'running') {
-      this.#abort(job, error)
+      // Others that run with it go on.
+      if ((job.run!.batch?.live ?? 1) === 1) this.#abort(job, error)
       // The abort may have made the handler settle at once, and so ended the attempt.
       if (job.state !== 'running') return job.outcome === 'cancelled'
       this.#endAttempt(job, 'cancelled', error, { runsOn: true, final: true })
       this.#pump()
       return true
     }
-    if (state === 'ready') this.#ready.remove(job)
+    if (state === 'ready' && job.batch !== undefined) this.#leaveBatch(job, job.batch)
+    else if (state === 'ready') this.#ready.remove(job)
     else if (state === 'held') this.#holds.remove(job)
     else this.#timers.clear(job)
     job.error = error
@@ -181,15 +193,17 @@ export class Scheduler<J extends Job> {
     return true
   }
 
-  /** From now on nothing starts: all that waits is cancelled. Attempts that run go on. */
+  /** From now on nothing starts but batches that have gathered: all else that waits is cancelled. Attempts that run go on. */
   stop(): void {
     this.#lastStart = Number.NEGATIVE_INFINITY
-    for (const job of this.#waitingJobs()) this.cancel(job, 'closed')
+    for (const job of this.#waitingJobs()) if (job.batch === undefined) this.cancel(job, 'closed')
+    this.#flush()
   }
 
   /** Lets what can start until `deadline` (clock ms) start, and cancels what cannot. */
   drain(deadline: number): void {
     this.#lastStart = deadline
+    this.#flush()
     for (const job of this.#waitingJobs()) {
       if ((job.state === 'delayed' || job.state === 'retrying') && job.rank > deadline) this.cancel(job, 'closed')
     }
@@ -240,9 +254,65 @@ export class Scheduler<J extends Job> {
 
   #makeReady(job: J, isNew: boolean): void {
     job.readyAt = isNew ? job.deferredAt : this.clock.now()
-    this.#ready.add(job)
+    const group = this.#options.groupOf(job)
+    if (group === undefined) this.#ready.add(job)
+    else this.#gather(job, group)
     this.#enter(job, 'ready', isNew)
     this.#queuePump()
+  }
+
+  #gather(job: J, group: string): void {
+    const task = job.task as TaskQueue<J>
+    const key = `${job.priority} ${group}`
+    const open = task.gathering.get(key)
+    const { maxSize, maxWait } = task.plan.batch!
+    const batch = open ?? new Batch(key, job, maxSize, maxWait)
+    job.batch = batch
+    if (open === undefined) {
+      task.batches.add(batch)
+      task.gathering.set(key, batch)
+      // When nothing more is accepted, there is nothing to wait for.
+      if (maxWait > 0 && this.#lastStart === Number.POSITIVE_INFINITY) this.#timers.set(job, job.readyAt + maxWait)
+      else this.#batchIsDue(batch)
+    } else {
+      batch.jobs.push(job)
+    }
+    if (!batch.full) return
+    task.gathering.delete(key)
+    this.#batchIsDue(batch)
+  }
+
+  #batchIsDue(batch: Batch<J>): void {
+    if (batch.due) return
+    batch.due = true
+    const first = batch.jobs[0]!
+    this.#timers.clear(first)
+    this.#ready.add(first)
+    this.#queuePump()
+  }
+
+  /** A job of a batch that waits was cancelled. The next one leads in its place; of a batch that is due, at the end of its lane. */
+  #leaveBatch(job: J, batch: Batch<J>): void {
+    const task = job.task as TaskQueue<J>
+    const led = batch.jobs[0] === job
+    if (led && batch.due) this.#ready.remove(job)
+    else if (led) this.#timers.clear(job)
+    batch.jobs.splice(batch.jobs.indexOf(job), 1)
+    job.batch = undefined
+    const next = batch.jobs[0]
+    if (next === undefined) {
+      task.batches.delete(batch)
+      if (task.gathering.get(batch.group) === batch) task.gathering.delete(batch.group)
+    } else if (led && batch.due) {
+      this.#ready.add(next)
+    } else if (led) {
+      this.#timers.set(next, next.readyAt + batch.maxWait)
+    }
+  }
+
+  /** What has gathered waits for no more. */
+  #flush(): void {
+    for (const task of this.#tasks) for (const batch of task.batches) this.#batchIsDue(batch)
   }
 
   #timeIsUp(job: J): void {
@@ -250,6 +320,9 @@ export class Scheduler<J extends Job> {
       case 'delayed':
       case 'retrying':
         this.#makeReady(job, false)
+        break
+      case 'ready':
+        this.#batchIsDue(job.batch!)
         break
       case 'running': {
         const error = new TimeoutError(job.task.name, job.task.plan.timeout!)
@@ -280,57 +353,115 @@ export class Scheduler<J extends Job> {
       if (!this.#turn.allows(now)) break
       const job = this.#ready.take(now)
       if (job === undefined) break
-      this.#start(job, now)
+      if (job.batch === undefined) this.#start(job, now)
+      else this.#startBatch(job.batch, now)
     }
     this.#pumping = false
   }
 
   #start(job: J, now: number): void {
-    const task = job.task as TaskQueue<J>
-    job.attempt++
-    job.startedAt = now
     const run: Run<J> = { job, live: true }
-    job.run = run
-    this.#runs.add(run)
-    this.#used++
-    task.running++
-    if (task.full) this.#ready.block(task)
-    if (job.attempt === 1) task.tokens(now)?.deposit()
-    if (task.plan.timeout !== undefined) this.#timers.set(job, now + task.plan.timeout)
-    this.#enter(job, 'running', false)
+    this.#takeSlot(job.task as TaskQueue<J>)
+    this.#startAttempt(run, now)
     this.#observer.attemptStarted(job)
     try {
-      const value = this.#options.execute(job)
-      if (isThenable(value)) {
-        Promise.resolve(value).then(
-          () => this.#settled(run, 'ok', undefined),
-          (error) => this.#settled(run, 'error', error),
-        )
-      } else {
-        this.#settled(run, 'ok', undefined)
-      }
+      this.#await(run, this.#options.execute(job))
     } catch (error) {
       this.#settled(run, 'error', error)
     }
   }
 
-  /** The handler of a run that holds slots has settled. */
-  #settled(run: Run<J>, result: 'ok' | 'error', error: unknown): void {
-    // Once only, whatever a thenable does.
-    if (!this.#runs.delete(run)) return
-    const task = run.job.task as TaskQueue<J>
+  #startBatch(batch: Batch<J>, now: number): void {
+    const { jobs } = batch
+    const task = jobs[0]!.task as TaskQueue<J>
+    task.batches.delete(batch)
+    if (task.gathering.get(batch.group) === batch) task.gathering.delete(batch.group)
+    const batchRun = new BatchRun<J>(jobs)
+    this.#takeSlot(task)
+    for (const run of batchRun.runs) {
+      run.job.batch = undefined
+      this.#startAttempt(run, now)
+    }
+    this.#observer.batchStarted(jobs)
+    for (const job of jobs) this.#observer.attemptStarted(job)
+    const fail = (index: number, error: unknown) => batchRun.failures.set(index, error)
+    try {
+      this.#await(batchRun, this.#options.executeBatch(jobs, fail))
+    } catch (error) {
+      this.#settled(batchRun, 'error', error)
+    }
+  }
+
+  #takeSlot(task: TaskQueue<J>): void {
+    this.#used++
+    task.running++
+    if (task.full) this.#ready.block(task)
+  }
+
+  #freeSlot(task: TaskQueue<J>): void {
     const wasFull = task.full
     this.#used--
     task.running--
     if (wasFull && !task.full) this.#ready.unblock(task)
-    if (run.live) {
-      this.#endAttempt(run.job, result, error, { runsOn: false, final: false })
+  }
+
+  #startAttempt(run: Run<J>, now: number): void {
+    const { job } = run
+    const task = job.task as TaskQueue<J>
+    job.attempt++
+    job.startedAt = now
+    job.run = run
+    this.#runs.add(run)
+    if (job.attempt === 1) task.tokens(now)?.deposit()
+    if (task.plan.timeout !== undefined) this.#timers.set(job, now + task.plan.timeout)
+    this.#enter(job, 'running', false)
+  }
+
+  #await(run: Run<J> | BatchRun<J>, value: unknown): void {
+    if (isThenable(value)) {
+      Promise.resolve(value).then(
+        () => this.#settled(run, 'ok', undefined),
+        (error) => this.#settled(run, 'error', error),
+      )
     } else {
-      task.zombies--
-      this.#zombies--
-      this.#observer.zombieEnded(run.job)
+      this.#settled(run, 'ok', undefined)
     }
+  }
+
+  /** The handler of a run that holds slots has settled. */
+  #settled(run: Run<J> | BatchRun<J>, result: 'ok' | 'error', error: unknown): void {
+    if (run instanceof BatchRun) {
+      this.#batchSettled(run, result, error)
+      return
+    }
+    // Once only, whatever a thenable does.
+    if (!this.#runs.delete(run)) return
+    this.#freeSlot(run.job.task as TaskQueue<J>)
+    if (run.live) this.#endAttempt(run.job, result, error, { runsOn: false, final: false })
+    else this.#zombieEnded(run.job)
     this.#pump()
+  }
+
+  /** The handler of jobs that run together has settled. */
+  #batchSettled(batch: BatchRun<J>, result: 'ok' | 'error', error: unknown): void {
+    const { runs, failures } = batch
+    const { job } = runs[0]!
+    if (!this.#runs.has(runs[0]!)) return
+    for (const run of runs) this.#runs.delete(run)
+    this.#freeSlot(job.task as TaskQueue<J>)
+    if (batch.live === 0) this.#zombieEnded(job)
+    runs.forEach((run, index) => {
+      if (!run.live) return
+      if (failures.has(index)) this.#endAttempt(run.job, 'error', failures.get(index), { runsOn: false, final: false })
+      else this.#endAttempt(run.job, result, error, { runsOn: false, final: false })
+    })
+    this.#pump()
+  }
+
+  #zombieEnded(job: J): void {
+    job.task.zombies--
+    this.#zombies--
+    this.#observer.zombieEnded(job)
   }
 
   #abort(job: J, error: Error): void {
@@ -343,8 +474,9 @@ export class Scheduler<J extends Job> {
     run.live = false
     job.run = undefined
     this.#timers.clear(job)
-    // Adopted work holds no slot, so it leaves no zombie.
-    const zombie = runsOn && this.#runs.has(run)
+    const others = run.batch === undefined ? 0 : --run.batch.live
+    // Adopted work holds no slot, so it leaves no zombie; of a batch the last one that ends does.
+    const zombie = runsOn && others === 0 && this.#runs.has(run)
     if (zombie) {
       job.task.zombies++
       this.#zombies++
@@ -395,7 +527,7 @@ export class Scheduler<J extends Job> {
 
   #waitingJobs(): J[] {
     const jobs: J[] = [...this.#holds.jobs()]
-    for (const job of this.#timers.jobs()) if (job.state !== 'running') jobs.push(job)
+    for (const job of this.#timers.jobs()) if (job.state === 'delayed' || job.state === 'retrying') jobs.push(job)
     for (const task of this.#tasks) for (const job of task.readyJobs()) jobs.push(job)
     return jobs
   }

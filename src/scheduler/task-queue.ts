@@ -1,6 +1,7 @@
 import type { DeferOptions, TaskPlan } from '../model/options.ts'
 import { RetryTokens } from '../model/retry.ts'
 import { type Outcome, PRIORITIES, type Priority, type State } from '../model/words.ts'
+import type { Batch } from './batch.ts'
 import type { Ranked } from './heap.ts'
 
 /** One run of a handler, as long as it holds a slot. */
@@ -8,6 +9,8 @@ export interface Run<J> {
   readonly job: J
   /** The attempt has not ended; when it has and the run remains, the run is a zombie. */
   live: boolean
+  /** What it shares with those that run with it: how many of their attempts have not ended. */
+  readonly batch?: { live: number }
 }
 
 /**
@@ -36,7 +39,11 @@ export class Job implements Ranked {
   error: unknown = undefined
   run: Run<this> | undefined = undefined
 
-  // Its one timer, whose meaning is that of the state: held → maxHold, delayed → delay, retrying → backoff, running → timeout.
+  /** Where it gathers with others, while it is ready. */
+  batch: Batch<this> | undefined = undefined
+
+  // Its one timer, whose meaning is that of the state: held → maxHold, delayed → delay, ready → maxWait of the batch that it
+  // leads, retrying → backoff, running → timeout.
   rank = 0
   place = -1
 
@@ -99,6 +106,9 @@ export class TaskQueue<J extends Job> {
   running = 0
   zombies = 0
   readonly keys = new Map<string, J>()
+  /** Those that have not started, and of these, by group, the one that takes jobs in. */
+  readonly batches = new Set<Batch<J>>()
+  readonly gathering = new Map<string, Batch<J>>()
   #tokens: RetryTokens | undefined
 
   constructor(name: string, plan: TaskPlan, seq: number) {
@@ -121,8 +131,11 @@ export class TaskQueue<J extends Job> {
 
   *readyJobs(): IterableIterator<J> {
     for (const priority of PRIORITIES) {
-      for (let job = this.lanes[priority].first; job !== undefined; job = job.next) yield job
+      for (let job = this.lanes[priority].first; job !== undefined; job = job.next) {
+        if (job.batch === undefined) yield job
+      }
     }
+    for (const batch of this.batches) yield* batch.jobs
   }
 
   /** When its oldest ready job became ready, clock ms; undefined when none is. */
@@ -131,6 +144,9 @@ export class TaskQueue<J extends Job> {
     for (const priority of PRIORITIES) {
       const first = this.lanes[priority].first
       if (first !== undefined && (oldest === undefined || first.readyAt < oldest)) oldest = first.readyAt
+    }
+    for (const { jobs } of this.batches) {
+      if (oldest === undefined || jobs[0]!.readyAt < oldest) oldest = jobs[0]!.readyAt
     }
     return oldest
   }

@@ -82,6 +82,8 @@ export class Figures implements Observer<CountedJob> {
     if (state === 'retrying') this.#of(job.label).retries++
   }
 
+  batchStarted(): void {}
+
   attemptStarted(job: CountedJob): void {
     this.#of(job.label).wait.record(job.wait / 1000)
   }

@@ -6,8 +6,8 @@ export const REASONS = {
    *  `shutdown`: still unsent when the time for shutting down was over. */
   lost: ['queue_full', 'export_failed', 'shutdown'],
   capped: ['task_names', 'routes', 'error_types'],
-  /** `span`, `metric`: the OpenTelemetry SDK threw · `listener`: one of `tasks.on` · `retry_if`, `logger`. */
-  caught: ['span', 'metric', 'listener', 'retry_if', 'logger'],
+  /** `span`, `metric`: the OpenTelemetry SDK threw · `listener`: one of `tasks.on` · `retry_if`, `group_by`, `logger`. */
+  caught: ['span', 'metric', 'listener', 'retry_if', 'group_by', 'logger'],
 } as const
 
 export type LossReason = (typeof REASONS.lost)[number]

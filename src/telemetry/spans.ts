@@ -2,6 +2,7 @@ import {
   type Attributes,
   type Context,
   type Link,
+  ROOT_CONTEXT,
   type Span,
   type SpanContext,
   type SpanOptions,
@@ -47,10 +48,21 @@ export class Trace {
   waiting: Span | undefined = undefined
   /** What a linked attempt is linked to: the `defer` span. */
   asked: SpanContext | undefined = undefined
+  /** The span of the attempt is that of others too. */
+  batch: BatchTrace | undefined = undefined
 
   constructor(name: string) {
     this.name = name
   }
+}
+
+/** The one span of attempts that run together. */
+interface BatchTrace {
+  readonly span: Span
+  /** How many of the attempts have not ended. */
+  open: number
+  failed: number
+  result: AttemptEnd['result']
 }
 
 /** A `defer` span is closed when the start is further away than this, ms: an open span is invisible in Jaeger. */
@@ -66,6 +78,9 @@ export const LONGEST_DEFER_SPAN = 60_000
  * - none: each attempt is the root of a trace of its own.
  *
  * An attempt after the first is linked to the one before it and never nested in it.
+ *
+ * Jobs that run together have one span, `task {name}`: the root of a trace of its own, linked to what each of them was asked
+ * by (and to its attempt before), and each of them links back.
  */
 export class Spans {
   readonly #tracer: Tracer
@@ -102,8 +117,33 @@ export class Spans {
     })
   }
 
+  batchStarted(jobs: readonly Traced[]): void {
+    const first = jobs[0]!
+    const links: Link[] = []
+    for (const job of jobs) {
+      const attributes = { 'task.id': job.id, 'task.attempt': job.attempt }
+      const origin = job.relation === 'link' ? (job.trace.asked ?? job.parent) : undefined
+      if (origin !== undefined) links.push({ context: origin, attributes })
+      if (job.trace.previous !== undefined) links.push({ context: job.trace.previous, attributes })
+    }
+    const attributes = {
+      'task.name': first.trace.name,
+      'task.priority': first.priority,
+      'task.batch.size': jobs.length,
+      'task.wait': Math.max(...jobs.map(({ wait }) => wait)) / 1000,
+    }
+    const span = this.#tracer.startSpan(`task ${first.trace.name}`, { root: true, attributes, links })
+    const batch: BatchTrace = { span, open: jobs.length, failed: 0, result: 'ok' }
+    for (const { trace } of jobs) trace.batch = batch
+  }
+
   attemptStarted(job: Traced): void {
-    const { name, previous, asked } = job.trace
+    const { name, previous, asked, batch } = job.trace
+    if (batch !== undefined) {
+      job.trace.attempt = batch.span
+      if (job.relation === 'link') this.#linkBack(job, batch.span.spanContext())
+      return
+    }
     const attributes = attributesOf(job)
     attributes['task.attempt'] = job.attempt
     attributes['task.wait'] = job.wait / 1000
@@ -128,11 +168,20 @@ export class Spans {
     return span === undefined ? job.context : trace.setSpan(job.context, span)
   }
 
+  contextOfBatch(job: Traced): Context {
+    const span = job.trace.attempt
+    return span === undefined ? ROOT_CONTEXT : trace.setSpan(ROOT_CONTEXT, span)
+  }
+
   attemptEnded(job: Traced, end: AttemptEnd, errorType: string | undefined): void {
     const span = job.trace.attempt
     if (span === undefined) return
     job.trace.attempt = undefined
     job.trace.previous = span.spanContext()
+    if (job.trace.batch !== undefined) {
+      this.#batchItemEnded(job, job.trace.batch, end, errorType)
+      return
+    }
     span.setAttribute('task.result', end.result)
     if (errorType !== undefined && span.isRecording()) {
       const { message, stack } = describeError(end.error)
@@ -141,6 +190,30 @@ export class Spans {
       // A plain object of strings: the SDK reads an exception's properties without care.
       span.recordException(stack === undefined ? { name: errorType, message } : { name: errorType, message, stack })
     }
+    span.end()
+  }
+
+  /** A failed item is an event with its id; the span ends with the last item, and is as bad as the worst of them. */
+  #batchItemEnded(job: Traced, batch: BatchTrace, end: AttemptEnd, errorType: string | undefined): void {
+    const { span } = batch
+    job.trace.batch = undefined
+    batch.open--
+    if (end.result !== 'ok' && batch.result !== 'error') batch.result = end.result
+    if (errorType !== undefined && span.isRecording()) {
+      batch.failed++
+      const { message, stack } = describeError(end.error)
+      span.setAttribute('error.type', errorType)
+      span.addEvent('exception', {
+        'task.id': job.id,
+        'exception.type': errorType,
+        'exception.message': message,
+        ...(stack !== undefined && { 'exception.stacktrace': stack }),
+      })
+      span.setStatus({ code: SpanStatusCode.ERROR, message: `${batch.failed} failed, the last: ${message}` })
+    }
+    if (batch.open > 0) return
+    span.setAttribute('task.result', batch.result)
+    span.setAttribute('task.batch.failed', batch.failed)
     span.end()
   }
 

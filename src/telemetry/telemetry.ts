@@ -76,6 +76,11 @@ export class Telemetry implements Observer<TelemetryJob> {
     return this.#spans.contextOf(job)
   }
 
+  /** The context in which the handler of jobs that run together is called: that of none of their requests. */
+  contextOfBatch(job: TelemetryJob): Context {
+    return this.#spans.contextOfBatch(job)
+  }
+
   /** Its gauges are no longer reported; the counts stay. */
   close(): void {
     this.#registry.sources.delete(this.#source)
@@ -94,6 +99,10 @@ export class Telemetry implements Observer<TelemetryJob> {
     const { pending } = job.trace.tally
     if (from !== undefined) pending[from].value--
     pending[state].value++
+  }
+
+  batchStarted(jobs: readonly TelemetryJob[]): void {
+    guarded('span', () => this.#spans.batchStarted(jobs))
   }
 
   attemptStarted(job: TelemetryJob): void {

@@ -40,9 +40,11 @@ interface Run {
   readonly task: string
   resolve(): void
   reject(error: unknown): void
+  /** Of a batch: fails one of its items. */
+  failOne?(): void
 }
 
-const TASKS = ['wide', 'narrow', 'timed', 'retried', 'hooked'] as const
+const TASKS = ['wide', 'narrow', 'timed', 'retried', 'hooked', 'batched'] as const
 const LIMIT = 4
 
 const step = fc.oneof(
@@ -108,6 +110,16 @@ test('whatever happens in whatever order, the ledger balances after each step an
             },
           },
         }),
+        batched: tasks.defineBatch(
+          'batched',
+          (payloads, { fail }) =>
+            new Promise<void>((resolve, reject) => {
+              expect(payloads.length).toBeLessThanOrEqual(3)
+              const failOne = () => fail(payloads.length - 1, new Error('only this one'))
+              inFlight.push({ task: 'batched', resolve, reject, failOne })
+            }),
+          { maxSize: 3, maxWait: 100, timeout: 2_000, retry: { attempts: 2, initial: 50 } },
+        ),
       }
       const handles = new Map<string, TaskHandle>()
       const finished = new Map<string, Outcome[]>()
@@ -157,7 +169,8 @@ test('whatever happens in whatever order, the ledger balances after each step an
         if (step.do === 'end') requests[step.request]!.end(step.ending)
         if (step.do === 'settle' && inFlight.length > 0) {
           const [run] = inFlight.splice(step.which % inFlight.length, 1)
-          if (step.fails) run!.reject(new Error('no'))
+          if (step.fails && step.which % 2 === 0) run!.failOne?.()
+          if (step.fails && (run!.failOne === undefined || step.which % 2 === 1)) run!.reject(new Error('no'))
           else run!.resolve()
         }
         if (step.do === 'cancel' && handles.size > 0) [...handles.values()][step.which % handles.size]!.cancel('test')

@@ -11,6 +11,7 @@ const PLAN = resolveTask(undefined, {
   timeout: undefined,
   retry: { attempts: 1, initial: 0, factor: 2, max: 0, retryIf: undefined, budget: undefined },
   relation: undefined,
+  batch: undefined,
 })
 
 function jobOf(task: TaskQueue<Job>, priority: Priority, seq: number, readyAt: number): Job {
