@@ -31,6 +31,7 @@ function telemetry(): string {
 | \`child\` | \`task {name}\` (INTERNAL), one per attempt, under the request's SERVER span | tasks that start at their trigger |
 | \`link\` | \`defer {name}\` in the request's trace, from \`defer()\` to the start; each attempt \`task {name}\` is the root of a trace of its own. Each is linked to the other | deferrals with a delay |
 | \`none\` | \`task {name}\`, a trace of its own | nothing: ask for it |
+| \`link\`, in a batch | \`defer {name}\` in each request's trace; one \`task {name}\` for the run, linked to each of them and each to it | \`defineBatch\` |
 
 - A later attempt is linked to the one before and never nested in it: with \`child\` a sibling, with \`link\` a root of its own.
 - A \`defer\` span never stays open for more than 60 s. Where the start is later, and for later attempts of a linked task, a short \`started {name}\` span in the request's trace carries the link.
@@ -45,6 +46,7 @@ function telemetry(): string {
 | \`task.attempt\` | \`task\`, \`started\` | from 1 |
 | \`task.wait\` | \`task\` | seconds that this attempt waited, intended delay and backoff not counted |
 | \`task.result\` | \`task\` | \`ok\`, \`error\`, \`timeout\`, \`cancelled\` |
+| \`task.batch.size\`, \`task.batch.failed\` | \`task\` of a batch | its items, and how many of them failed; \`task.id\` and \`task.attempt\` are on its links, \`task.id\` also on the event of a failed item |
 | \`task.outcome\` | \`defer\` | only where the task never started |
 | \`error.type\` | \`task\` | class or name of what was thrown; only on \`error\` and \`timeout\` |
 | \`http.route\`, \`http.request.method\` | all | of the request, where there is one |
