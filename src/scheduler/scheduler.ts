@@ -37,10 +37,9 @@ import { delayBeforeRetry } from '../model/retry.ts'
 import type { Observer } from '../model/seam.ts'
 import type { Outcome, Result, State } from '../model/words.ts'
 
-import { Batch, BatchRun } from './batch.ts'
 import { Holds } from './holds.ts'
 import { ReadyQueue } from './ready-queue.ts'
-import { type Job, type Run, TaskQueue } from './task-queue.ts'
+import { Batch, BatchRun, type Job, type Run, TaskQueue } from './task-queue.ts'
 import { Timers } from './timers.ts'
 import { Turn } from './turn.ts'
 
