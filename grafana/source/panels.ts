@@ -77,7 +77,6 @@ export interface Query {
 
 export const PER_SECOND = 'suffix:/s'
 export const TIMES = 'suffix:×'
-export const PER_TASK = 'suffix: per task'
 
 /** The data source variable, as a panel, query or variable refers to it. */
 export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' }

@@ -168,7 +168,7 @@ export function overview(parameters: Parameters): Dashboard {
           ...(['wait', 'duration', 'effect'] as const).map((key) => ({
             name: `p95 ${key}`,
             unit: 's',
-            width: { wait: 85, duration: 108, effect: 95 }[key],
+            width: { wait: 95, duration: 108, effect: 95 }[key],
             decimals: 2,
             ...(key === 'effect' && { steps: ofSeconds, cell: 'background' as const }),
             expr: quantile(0.95, ofTask, key, RANGE, { by: 'task_name' }),
@@ -204,15 +204,15 @@ export function overview(parameters: Parameters): Dashboard {
         span: 7,
         height: 10,
         rows: [
-          { label: 'alertname', title: 'Alert', width: 170, shorten: 'Afterspan(.*)' },
-          { label: 'task_name', title: 'Task', width: 110 },
+          { label: 'alertname', title: 'Alert', width: 165, shorten: 'Afterspan(.*)' },
+          { label: 'task_name', title: 'Task', width: 105 },
         ],
         sortBy: 'Times',
         columns: [
           {
             name: 'Times',
             unit: 'short',
-            width: 60,
+            width: 75,
             expr: `count by (alertname, task_name) (${page.recorded.foreign('ALERTS', 'alertname=~"Afterspan.*"', 'alertstate="firing"')})`,
           },
         ],

@@ -12,7 +12,7 @@ import {
   STATE_COLOURS,
   WARNING,
 } from '../palette.ts'
-import { figure, heatmap, lines, PER_SECOND, PER_TASK, table, withLastWeek } from '../panels.ts'
+import { figure, heatmap, lines, PER_SECOND, TIMES, table, withLastWeek } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
 
 /** One task: how it ends, how long it takes, why it fails, who asks for it. */
@@ -81,7 +81,7 @@ export function task(parameters: Parameters): Dashboard {
       figure({
         title: 'Attempts',
         description: `1 when nothing is tried again. Over ${storm} for 10 minutes an alert fires: whatever this task calls is down, and retries add to its load.`,
-        unit: PER_TASK,
+        unit: TIMES,
         span: 3,
         height: 4,
         decimals: 2,
