@@ -5,7 +5,13 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { ERRORS } from '../src/model/errors.ts'
-import { METRICS, type MetricEntry, RESERVED_METRICS, SECONDS_BUCKETS } from '../src/telemetry/catalogue.ts'
+import {
+  BYTES_BUCKETS,
+  METRICS,
+  type MetricEntry,
+  RESERVED_METRICS,
+  SECONDS_BUCKETS,
+} from '../src/telemetry/catalogue.ts'
 import { REASONS } from '../src/telemetry/self-health.ts'
 
 const code = (text: string) => `\`${text}\``
@@ -47,6 +53,7 @@ function telemetry(): string {
 | \`task.wait\` | \`task\` | seconds that this attempt waited, intended delay and backoff not counted |
 | \`task.result\` | \`task\` | \`ok\`, \`error\`, \`timeout\`, \`cancelled\` |
 | \`task.batch.size\`, \`task.batch.failed\` | \`task\` of a batch | its items, and how many of them failed; \`task.id\` and \`task.attempt\` are on its links, \`task.id\` also on the event of a failed item |
+| \`task.cpu\`, \`task.heap\` | \`task\` in a worker thread | CPU seconds (where Node has \`process.threadCpuUsage\`), and bytes by which the thread's heap grew, below 0 after a collection |
 | \`task.outcome\` | \`defer\` | only where the task never started |
 | \`error.type\` | \`task\` | class or name of what was thrown; only on \`error\` and \`timeout\` |
 | \`http.route\`, \`http.request.method\` | all | of the request, where there is one |
@@ -58,7 +65,7 @@ function telemetry(): string {
 ${metricRows(METRICS)}
 
 - Each task × outcome, result and state exists at 0 from \`define\` on, so that \`increase()\` sees the first failure. An \`error.type\` that was never seen before begins at its first count: alert on \`${METRICS.finished.prometheus}\`.
-- Histogram buckets end at ${SECONDS_BUCKETS.join(', ')} seconds.
+- Histogram buckets end at ${SECONDS_BUCKETS.join(', ')} seconds; those of \`${METRICS.heap.name}\` at ${BYTES_BUCKETS.map((bytes) => (bytes < 2 ** 20 ? `${bytes / 2 ** 10} KiB` : `${bytes / 2 ** 20} MiB`)).join(', ')}.
 - Task names, routes and error types beyond \`limits\` are recorded as \`_other\` and counted in \`${METRICS.telemetryCapped.name}\`.
 - Values of \`reason\`: \`${METRICS.telemetryLost.name}\` ${REASONS.lost.map(code).join(', ')}; \`${METRICS.telemetryCapped.name}\` ${REASONS.capped.map(code).join(', ')}; \`${METRICS.telemetryCaught.name}\` ${REASONS.caught.map(code).join(', ')}.
 - The ledger balances in each collection: \`sum(${METRICS.deferred.prometheus}) = sum(${METRICS.finished.prometheus}) + sum(${METRICS.pending.prometheus})\`.

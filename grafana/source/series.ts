@@ -43,7 +43,11 @@ export class Series {
   }
 
   /** One of a histogram's three series. */
-  histogram(key: 'wait' | 'duration' | 'effect', part: 'bucket' | 'sum' | 'count', ...matchers: string[]): string {
+  histogram(
+    key: 'wait' | 'duration' | 'effect' | 'heap',
+    part: 'bucket' | 'sum' | 'count',
+    ...matchers: string[]
+  ): string {
     return this.#select(`${this.#prefix}${METRICS[key].prometheus}_${part}`, matchers)
   }
 

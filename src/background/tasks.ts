@@ -62,6 +62,7 @@ export class Tasks {
   readonly #queues = new Map<string, { queue: TaskQueue<Deferral>; defined: boolean }>()
   readonly #idPrefix = `${randomBytes(6).toString('hex')}-`
   readonly #cancel = (job: Deferral, reason: unknown) => this.#scheduler.cancel(job, reason)
+  readonly #ends: (() => Promise<unknown>)[] = []
   #seq = 0
   /** Clock ms from which on nothing new is accepted; Infinity as long as it is open. */
   #closedSince = ENDLESS
@@ -72,6 +73,16 @@ export class Tasks {
   /** For the doors, which measure by the same clock. */
   static clockOf(tasks: Tasks): Clock {
     return tasks.#clock
+  }
+
+  /** For doors that run attempts elsewhere: what one of them used there. CPU in seconds, heap growth in bytes. */
+  static used(tasks: Tasks, name: string, cpu: number | undefined, heap: number): void {
+    tasks.#telemetry.used(name, cpu, heap)
+  }
+
+  /** For doors that have something to end: called when `close()` has given every deferral its outcome. */
+  static whenClosed(tasks: Tasks, end: () => Promise<unknown>): void {
+    tasks.#ends.push(end)
   }
 
   constructor(options: TasksOptions = {}, internals: Internals = {}) {
@@ -245,6 +256,7 @@ export class Tasks {
     await this.#idleWithin(grace)
     this.#draining = false
     this.#scheduler.cancelAll('closed')
+    await Promise.allSettled(this.#ends.map((end) => end()))
     await flushTelemetry(this.#options.tracerProvider, this.#options.meterProvider)
     this.#forgetSignals?.()
     this.#telemetry.close()

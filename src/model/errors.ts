@@ -21,6 +21,14 @@ export const ERRORS = {
   ERR_AFTERSPAN_CANCELLED: 'The task was cancelled, by its handle, its signal, its request, or close().',
   ERR_AFTERSPAN_EVENT: 'tasks.on was given an event that does not exist, or a listener that is not a function.',
   ERR_AFTERSPAN_TASKS: 'A function of afterspan/express needs what createTasks() returned as its first argument.',
+  ERR_AFTERSPAN_WORKER_MODULE:
+    'defineWorker needs the URL of a module that exists and whose default export is the handler: new URL("./task.js", import.meta.url).',
+  ERR_AFTERSPAN_WORKER_CLONE:
+    'A payload goes into a worker thread, and a result out of it, as a copy: no functions, no classes with private parts. Send plain data.',
+  ERR_AFTERSPAN_WORKER_EXIT:
+    'The worker thread ended while it ran the task: by process.exit, or by an error that nobody caught. The pool has a new thread.',
+  ERR_AFTERSPAN_WORKER_MEMORY:
+    'The worker thread used more memory than its resourceLimits allow and was ended. Give it smaller payloads, or a higher limit.',
   ERR_AFTERSPAN_MISSING_PEER:
     'A package that this part of Afterspan needs is not installed. Run the npm command in the message.',
 } as const

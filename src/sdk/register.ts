@@ -4,10 +4,12 @@
  */
 import { isMainThread } from 'node:worker_threads'
 import { flushAtExit } from './exit.ts'
-import { startOnce } from './start.ts'
+import { startInThread, startOnce } from './start.ts'
 
-// Worker threads inherit --import. Their spans belong to the task in the main thread that started them.
+// Worker threads inherit --import. What they trace is sent by the main thread; metrics are its alone.
 if (isMainThread) {
   const telemetry = startOnce()
   if (telemetry.started) flushAtExit(telemetry, process)
+} else {
+  startInThread()
 }

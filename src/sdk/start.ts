@@ -11,6 +11,7 @@ import { loadIfInstalled, loadPeer } from './peers.ts'
 import { LinkedSampler, samplerFromEnvironment } from './sampler.ts'
 import type { Instrumentation, MetricReader, SpanProcessor, View } from './sdk-types.ts'
 import { BurstSpanProcessor } from './span-processor.ts'
+import { ForwardingSpanProcessor, receiveSpans } from './thread-spans.ts'
 import { spanProcessorsFromEnvironment } from './traces.ts'
 
 export interface TelemetryOptions {
@@ -77,6 +78,22 @@ export function startOnce(options: TelemetryOptions = {}): RunningTelemetry {
   return running
 }
 
+/** In a worker thread: the same spans, which the main thread sends. Nothing is set up where the thread has its own provider. */
+export function startInThread(): void {
+  if (isTrue(process.env.OTEL_SDK_DISABLED) || registeredProvider() !== undefined) return
+  const { NodeSDK } = loadPeer('@opentelemetry/sdk-node') as typeof import('@opentelemetry/sdk-node')
+  const http = loadPeer('@opentelemetry/instrumentation-http') as typeof import('@opentelemetry/instrumentation-http')
+  registerImportHook(notice)
+  const sdk = new NodeSDK({
+    instrumentations: [new http.HttpInstrumentation()],
+    sampler: new LinkedSampler(samplerFromEnvironment(process.env, notice)),
+    spanProcessors: [new ForwardingSpanProcessor()],
+    metricReaders: [],
+    autoDetectResources: false,
+  })
+  withLogsOffByDefault(process.env, () => sdk.start())
+}
+
 function idle(reason: 'disabled' | 'existing_provider'): RunningTelemetry {
   return { started: false, reason, flush: async () => {}, shutdown: async () => {}, abandon() {} }
 }
@@ -96,6 +113,7 @@ function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice
   ]
   const reader = prometheusReader()
   const spanProcessors = [...spanProcessorsFromEnvironment(env, notice), ...(options.spanProcessors ?? [])]
+  receiveSpans(spanProcessors)
   const sdk = new NodeSDK({
     instrumentations,
     sampler: new LinkedSampler(samplerFromEnvironment(env, notice)),

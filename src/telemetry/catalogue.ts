@@ -108,6 +108,22 @@ export const METRICS = {
     attributes: ['task.name'],
     prometheus: 'afterspan_task_retries_refused_total',
   },
+  cpu: {
+    name: 'afterspan.task.cpu',
+    kind: 'counter',
+    unit: 's',
+    description: 'CPU time of attempts in worker threads, garbage collection included.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_cpu_seconds_total',
+  },
+  heap: {
+    name: 'afterspan.task.heap',
+    kind: 'histogram',
+    unit: 'By',
+    description: 'By how much the heap of its worker thread has grown in an attempt; 0 where it has shrunk.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_heap_bytes',
+  },
   limit: {
     name: 'afterspan.concurrency.limit',
     kind: 'gauge',
@@ -174,14 +190,6 @@ export const RESERVED_METRICS = {
     attributes: ['task.name'],
     prometheus: 'afterspan_task_taken_total',
   },
-  cpu: {
-    name: 'afterspan.task.cpu',
-    kind: 'counter',
-    unit: 's',
-    description: 'CPU time, garbage collection included.',
-    attributes: ['task.name'],
-    prometheus: 'afterspan_task_cpu_seconds_total',
-  },
   blocked: {
     name: 'afterspan.task.blocked',
     kind: 'histogram',
@@ -189,14 +197,6 @@ export const RESERVED_METRICS = {
     description: 'How long synchronous stretches of a task held the event loop.',
     attributes: ['task.name'],
     prometheus: 'afterspan_task_blocked_seconds',
-  },
-  heap: {
-    name: 'afterspan.task.heap',
-    kind: 'histogram',
-    unit: 'By',
-    description: 'Heap growth of an attempt.',
-    attributes: ['task.name'],
-    prometheus: 'afterspan_task_heap_bytes',
   },
 } as const satisfies Record<string, MetricEntry>
 
@@ -208,3 +208,6 @@ export const RESERVED_METRICS = {
 export const SECONDS_BUCKETS: readonly number[] = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900,
 ]
+
+/** The same for bytes: powers of four from 16 KiB to 1 GiB. */
+export const BYTES_BUCKETS: readonly number[] = Array.from({ length: 9 }, (_, index) => 16_384 * 4 ** index)

@@ -6,7 +6,7 @@ import {
   metrics,
   type Observable,
 } from '@opentelemetry/api'
-import { METRICS, type MetricKey, SCOPE, SECONDS_BUCKETS } from './catalogue.ts'
+import { BYTES_BUCKETS, METRICS, type MetricKey, SCOPE, SECONDS_BUCKETS } from './catalogue.ts'
 import { selfHealth } from './self-health.ts'
 import { TaskTally } from './tally.ts'
 
@@ -21,13 +21,14 @@ export interface GaugeSource {
 /** How often to look whether the app has registered a MeterProvider by now, ms. */
 const LOOK_AGAIN = 1_000
 
-type ObservableKey = Exclude<MetricKey, 'wait' | 'duration' | 'effect'>
+type ObservableKey = Exclude<MetricKey, 'wait' | 'duration' | 'effect' | 'heap'>
 
 interface Instruments {
   readonly provider: MeterProvider
   readonly wait: Histogram
   readonly duration: Histogram
   readonly effect: Histogram
+  readonly heap: Histogram
 }
 
 /**
@@ -98,7 +99,7 @@ export class MetricRegistry {
       return meter.createHistogram(name, {
         unit,
         description,
-        advice: { explicitBucketBoundaries: [...SECONDS_BUCKETS] },
+        advice: { explicitBucketBoundaries: [...(unit === 'By' ? BYTES_BUCKETS : SECONDS_BUCKETS)] },
       })
     }
     const observables = {} as Record<ObservableKey, Observable>
@@ -110,7 +111,13 @@ export class MetricRegistry {
       if (kind === 'gauge') observables[key as ObservableKey] = meter.createObservableGauge(name, { unit, description })
     }
     meter.addBatchObservableCallback((result) => this.#observe(result, observables), Object.values(observables))
-    return { provider, wait: histogram('wait'), duration: histogram('duration'), effect: histogram('effect') }
+    return {
+      provider,
+      wait: histogram('wait'),
+      duration: histogram('duration'),
+      effect: histogram('effect'),
+      heap: histogram('heap'),
+    }
   }
 
   #observe(result: BatchObservableResult, to: Record<ObservableKey, Observable>): void {
@@ -124,6 +131,7 @@ export class MetricRegistry {
       result.observe(to.zombies, tally.zombies.value, attributes)
       result.observe(to.deduplicated, tally.deduplicated.value, attributes)
       result.observe(to.retriesRefused, tally.retriesRefused.value, attributes)
+      if (tally.cpu !== undefined) result.observe(to.cpu, tally.cpu.value, tally.cpu.attributes)
       result.observe(to.oldest, (ages.get(label) ?? 0) / 1000, attributes)
     }
     let limit = 0

@@ -31,6 +31,8 @@ export class TaskTally {
   readonly zombies: Series
   readonly deduplicated: Series
   readonly retriesRefused: Series
+  /** Seconds; only of tasks whose CPU time is known. */
+  cpu: Series | undefined
   readonly #name: string
   readonly #attempts = new Map<string, Series>()
   readonly #wait: Readonly<Record<Priority, HistogramSeries>>
@@ -56,6 +58,11 @@ export class TaskTally {
     for (const [result, type] of [['ok'], ['error', 'Error'], ['timeout', 'TimeoutError'], ['cancelled']] as const) {
       this.attempts(result, type)
     }
+  }
+
+  useCpu(seconds: number): void {
+    this.cpu ??= series({ 'task.name': this.#name })
+    this.cpu.value += seconds
   }
 
   attempts(result: Result, errorType: string | undefined): Series {

@@ -71,6 +71,15 @@ export class Telemetry implements Observer<TelemetryJob> {
     return new TaskTrace(label, this.#registry.tally(label))
   }
 
+  /** What an attempt used in a thread of its own. @param cpu Seconds; undefined where it cannot be told. @param heap Bytes. */
+  used(name: string, cpu: number | undefined, heap: number): void {
+    const tally = this.#registry.tally(this.names.tasks.label(name))
+    if (cpu !== undefined) tally.useCpu(cpu)
+    guarded('metric', () => {
+      this.#registry.instruments.heap.record(Math.max(0, heap), tally.deferred.attributes)
+    })
+  }
+
   /** The context in which the handler of the running attempt is called. */
   contextOf(job: TelemetryJob): Context {
     return this.#spans.contextOf(job)

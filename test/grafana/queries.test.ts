@@ -39,7 +39,7 @@ test('there are queries of every kind', () => {
   expect(count('panel')).toBeGreaterThan(80)
   expect(count('variable')).toBeGreaterThan(10)
   expect(count('annotation')).toBe(10)
-  expect(count('rule')).toBe(30 + 14)
+  expect(count('rule')).toBe(30 + 18)
   expect(count('alert')).toBe(15)
 })
 

@@ -162,7 +162,7 @@ test('two createTasks on one provider add up to one series per task', async () =
 })
 
 test('the catalogue gives each metric the name that Prometheus makes of it', () => {
-  const suffix = { s: '_seconds' } as Record<string, string>
+  const suffix = { s: '_seconds', By: '_bytes' } as Record<string, string>
   for (const { name, unit, kind, prometheus } of Object.values(METRICS)) {
     const expected = name.replaceAll('.', '_') + (suffix[unit] ?? '') + (kind === 'counter' ? '_total' : '')
     expect(prometheus).toBe(expected)

@@ -6,6 +6,7 @@ import { figure, lines, PER_SECOND, table } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
 
 /** What stands in panels of options that are off. */
+const WORKERS_OFF = 'Off: no task runs in worker threads (defineWorker)'
 export const PROFILER_OFF = 'Off: the profiler is not part of this version'
 export const ENGINES_OFF = 'Off: engines are not part of this version'
 const RUNTIME_OFF = 'Off: npm install @opentelemetry/instrumentation-runtime-node'
@@ -198,7 +199,7 @@ export function capacity(parameters: Parameters): Dashboard {
         queries: [{ name: '{{instance}}', expr: `sum by (instance) (${all.foreign('v8js_memory_heap_used_bytes')})` }],
       }),
     )
-    .row('By task, with the profiler')
+    .row('By task')
     .panels(
       lines({
         title: 'Who blocks the event loop?',
@@ -213,23 +214,24 @@ export function capacity(parameters: Parameters): Dashboard {
       }),
       lines({
         title: 'Who uses the CPU?',
-        description: 'CPU seconds per second by task.',
+        description: 'CPU seconds per second of tasks in worker threads: 1 is a core.',
         unit: 's',
         span: 8,
         height: 7,
         look: 'areas',
-        empty: PROFILER_OFF,
-        queries: [{ name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.reserved('cpu', '')}[${STEP}]))` }],
+        empty: WORKERS_OFF,
+        queries: [{ name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.of('cpu')}[${STEP}]))` }],
       }),
       lines({
         title: 'Who grows the heap?',
-        description: 'Bytes per second that the heap grew in attempts of a task.',
+        description:
+          'Bytes per second by which the heaps of worker threads grew in attempts of a task. What grows is collected later; much of it keeps the collector busy.',
         unit: 'Bps',
         span: 8,
         height: 7,
-        empty: PROFILER_OFF,
+        empty: WORKERS_OFF,
         queries: [
-          { name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.reserved('heap', '_sum')}[${STEP}]))` },
+          { name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.histogram('heap', 'sum')}[${STEP}]))` },
         ],
       }),
     )
