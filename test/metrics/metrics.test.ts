@@ -91,7 +91,7 @@ test('an app that answers before the metrics are collected, or a client that lea
     new Promise((resolve) =>
       setTimeout(
         () => resolve({ resourceMetrics: { resource: { attributes: {} }, scopeMetrics: [] }, errors: [] }),
-        50,
+        400,
       ),
     )
   const handler = metrics({ reader: { collect } as never })
