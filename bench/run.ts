@@ -11,8 +11,9 @@ import { http } from './http.ts'
 import { queue } from './queue.ts'
 import { type Bench, holds, print } from './report.ts'
 import { tasks } from './tasks.ts'
+import { worker } from './worker.ts'
 
-const BENCHES: readonly Bench[] = [http, tasks, queue, delivery, exporter]
+const BENCHES: readonly Bench[] = [http, tasks, queue, delivery, exporter, worker]
 
 const words = process.argv.slice(2)
 const quick = words.includes('--quick')
