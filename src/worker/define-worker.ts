@@ -21,6 +21,12 @@ export interface WorkerOptions<P = unknown, R = unknown> extends TaskOptions {
    * is the same unless it is given, and never more: what waits, waits in Afterspan, where it is seen.
    */
   threads?: number
+  /**
+   * By how much the threads give way to the rest of the process, on Linux: 0 to 19, as `nice` has it. Default 10 there, so
+   * that the event loop has a core when it wants one, and 0 elsewhere, where it would hold for the whole process. Without effect
+   * where piscina's optional `@napi-rs/nice` is not installed.
+   */
+  niceIncrement?: number
   /** How long a thread without work is kept, in ms: 0 to 2^31 - 1. Default 30,000. */
   idleTimeout?: number
   /** Node's limits of each thread's memory. They do not bound Buffers. Default: Node's own. */
@@ -31,7 +37,10 @@ export interface WorkerOptions<P = unknown, R = unknown> extends TaskOptions {
   onResult?: (result: R, payload: P, context: TaskContext) => unknown
 }
 
-const POOL_OPTIONS = ['threads', 'idleTimeout', 'resourceLimits', 'transfer', 'onResult'] as const
+/** Only Linux has a niceness for each thread. */
+const GIVE_WAY = process.platform === 'linux' ? 10 : 0
+
+const POOL_OPTIONS = ['threads', 'niceIncrement', 'idleTimeout', 'resourceLimits', 'transfer', 'onResult'] as const
 const TASK_OPTIONS = ['priority', 'concurrency', 'timeout', 'retry', 'relation'] as const
 
 /**
@@ -56,13 +65,14 @@ export function defineWorker<P, R = unknown>(
   }
   const module = moduleOf(url)
   const given = checkObject('options', options, [...TASK_OPTIONS, ...POOL_OPTIONS])
-  const { threads: asked, idleTimeout, resourceLimits, transfer, onResult, ...taskOptions } = given
+  const { threads: asked, niceIncrement, idleTimeout, resourceLimits, transfer, onResult, ...taskOptions } = given
   const threads =
     checkNumber('threads', asked, { min: 1, max: 1_024, whole: true }) ?? Math.max(1, availableParallelism() - 1)
   const settings = {
     filename: new URL('thread.js', import.meta.url).href,
     minThreads: 0,
     maxThreads: threads,
+    niceIncrement: checkNumber('niceIncrement', niceIncrement, { min: 0, max: 19, whole: true }) ?? GIVE_WAY,
     idleTimeout: checkNumber('idleTimeout', idleTimeout, { min: 0, max: MAX_MS }) ?? 30_000,
     ...(resourceLimits !== undefined && { resourceLimits }),
   }

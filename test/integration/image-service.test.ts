@@ -389,7 +389,8 @@ describe('the demo', () => {
     await run.says('task=filter')
     run.child.kill('SIGINT')
     expect(await run.code(), run.output).toBe(code)
-    expect(Number(LEDGER.exec(run.output)?.[1])).toBeGreaterThan(0)
+    // On a busy machine what is queued does not always fit into the grace; then some of it is cancelled.
+    expect(Number(/afterspan: closed; (\d+) deferred/.exec(run.output)?.[1])).toBeGreaterThan(0)
     expect(await readdir(temporary)).toEqual([])
   })
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { threadId } from 'node:worker_threads'
 import { AfterspanError, createTasks, type TaskHandle } from 'afterspan'
@@ -158,6 +159,20 @@ test('payloads and results are handed over where asked for', async () => {
   expect(received![0]).toBe(42)
 })
 
+test.runIf(process.platform === 'linux')('the threads give way to the event loop', async () => {
+  const niceOf = (tid: number) =>
+    Number(readFileSync(`/proc/self/task/${tid}/stat`, 'utf8').split(') ')[1]!.split(' ')[16])
+  const work = define()
+  const burning = work.defer({ do: 'burn', ms: 300 })
+  await until(
+    'a thread that gives way',
+    5_000,
+    async () =>
+      readdirSync('/proc/self/task').some((tid) => niceOf(Number(tid)) === niceOf(process.pid) + 10) || undefined,
+  )
+  expect(await burning.outcome).toBe('completed')
+})
+
 test('an error in onResult is the attempt’s', async () => {
   const work = define({
     onResult() {
@@ -180,6 +195,7 @@ test.each([
   [() => defineWorker(tasks, 'work', 'https://example.com/x.js'), 'ERR_AFTERSPAN_WORKER_MODULE'],
   [() => defineWorker(tasks, 'work', new URL('./nowhere.js', import.meta.url)), 'ERR_AFTERSPAN_WORKER_MODULE'],
   [() => defineWorker(tasks, 'work', MODULE, { threads: 0 }), 'ERR_AFTERSPAN_OPTION'],
+  [() => defineWorker(tasks, 'work', MODULE, { niceIncrement: 20 }), 'ERR_AFTERSPAN_OPTION'],
   [() => defineWorker(tasks, 'work', MODULE, { idleTimeout: -1 }), 'ERR_AFTERSPAN_OPTION'],
   [() => defineWorker(tasks, 'work', MODULE, { pool: 3 } as never), 'ERR_AFTERSPAN_OPTION'],
   [() => defineWorker(tasks, 'work', MODULE, { transfer: () => [], retry: { attempts: 2 } }), 'ERR_AFTERSPAN_OPTION'],
