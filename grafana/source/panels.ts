@@ -154,7 +154,7 @@ export function lines(about: LinesAbout): timeseries.PanelBuilder {
     .drawStyle(look === 'bars' ? GraphDrawStyle.Bars : GraphDrawStyle.Line)
     .lineWidth(stacked ? 0 : 2)
     .fillOpacity({ lines: 0, areas: 70, bars: 90, share: 70 }[look])
-    .showPoints(VisibilityMode.Auto)
+    .showPoints(stacked ? VisibilityMode.Never : VisibilityMode.Auto)
     .pointSize(4)
     .spanNulls(false)
     .axisPlacement(AxisPlacement.Auto)
