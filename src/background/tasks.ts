@@ -152,10 +152,7 @@ export class Tasks {
     checkHandler(name, handler)
     const queue = this.#defineQueue(name, resolveBatch(options, this.#settings.plan))
     const work = { handler: handler as BatchHandler<never>, resource: new AsyncResource('AfterspanBatch') }
-    const defer = (payload?: P, deferOptions?: DeferOptions) => {
-      if (deferOptions !== undefined) checkBatchDefer(checkDefer(deferOptions))
-      return this.#defer(queue, payload, NOTHING, work, deferOptions)
-    }
+    const defer = (payload?: P, deferOptions?: DeferOptions) => this.#defer(queue, payload, NOTHING, work, deferOptions)
     return Object.freeze({ name, defer }) as Task<P>
   }
 
@@ -282,6 +279,7 @@ export class Tasks {
     given: DeferOptions | undefined,
   ): TaskHandle {
     const options = checkDefer(given)
+    if (batch !== undefined) checkBatchDefer(options)
     if (options.key !== undefined) {
       const same = queue.keys.get(options.key)
       if (same !== undefined) {

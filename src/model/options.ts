@@ -163,7 +163,8 @@ const TIME = { min: 0, max: MAX_MS }
 const SOME_TIME = { min: 1, max: MAX_MS }
 
 const RETRY_OPTIONS = ['attempts', 'initial', 'factor', 'max', 'retryIf', 'budget'] satisfies (keyof RetryOptions)[]
-const TASK_OPTIONS = ['priority', 'concurrency', 'timeout', 'retry', 'relation'] satisfies (keyof TaskOptions)[]
+/** The names of all options of a task, for doors that add their own. */
+export const TASK_OPTIONS = ['priority', 'concurrency', 'timeout', 'retry', 'relation'] satisfies (keyof TaskOptions)[]
 const BATCH_OPTIONS = ['maxSize', 'maxWait', 'groupBy'] satisfies (keyof BatchOptions)[]
 const DEFER_OPTIONS = ['delay', 'priority', 'relation', 'signal', 'key'] satisfies (keyof DeferOptions)[]
 const SCHEDULING_OPTIONS = [

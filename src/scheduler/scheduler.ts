@@ -265,7 +265,7 @@ export class Scheduler<J extends Job> {
     const key = `${job.priority} ${group}`
     const open = task.gathering.get(key)
     const { maxSize, maxWait } = task.plan.batch!
-    const batch = open ?? new Batch(key, job, maxSize, maxWait)
+    const batch = open ?? new Batch(key, job)
     job.batch = batch
     if (open === undefined) {
       task.batches.add(batch)
@@ -276,8 +276,8 @@ export class Scheduler<J extends Job> {
     } else {
       batch.jobs.push(job)
     }
-    if (!batch.full) return
-    task.gathering.delete(key)
+    if (batch.jobs.length < maxSize) return
+    task.close(batch)
     this.#batchIsDue(batch)
   }
 
@@ -300,12 +300,11 @@ export class Scheduler<J extends Job> {
     job.batch = undefined
     const next = batch.jobs[0]
     if (next === undefined) {
-      task.batches.delete(batch)
-      if (task.gathering.get(batch.group) === batch) task.gathering.delete(batch.group)
+      task.forget(batch)
     } else if (led && batch.due) {
       this.#ready.add(next)
     } else if (led) {
-      this.#timers.set(next, next.readyAt + batch.maxWait)
+      this.#timers.set(next, next.readyAt + task.plan.batch!.maxWait)
     }
   }
 
@@ -373,8 +372,7 @@ export class Scheduler<J extends Job> {
   #startBatch(batch: Batch<J>, now: number): void {
     const { jobs } = batch
     const task = jobs[0]!.task as TaskQueue<J>
-    task.batches.delete(batch)
-    if (task.gathering.get(batch.group) === batch) task.gathering.delete(batch.group)
+    task.forget(batch)
     const batchRun = new BatchRun<J>(jobs)
     this.#takeSlot(task)
     for (const run of batchRun.runs) {

@@ -100,23 +100,14 @@ export class Lane<J extends Job> implements Ranked {
 export class Batch<J extends Job> {
   /** Which batches of the task may be filled by which jobs. */
   readonly group: string
-  readonly maxSize: number
-  /** How long the first job waits for others, ms. */
-  readonly maxWait: number
   /** In the order in which they became ready; never empty. */
   readonly jobs: J[]
   /** It waits for a slot alone, and takes in more jobs only until it gets one. */
   due = false
 
-  constructor(group: string, first: J, maxSize: number, maxWait: number) {
+  constructor(group: string, first: J) {
     this.group = group
     this.jobs = [first]
-    this.maxSize = maxSize
-    this.maxWait = maxWait
-  }
-
-  get full(): boolean {
-    return this.jobs.length >= this.maxSize
   }
 }
 
@@ -164,6 +155,17 @@ export class TaskQueue<J extends Job> {
     const budget = this.plan.retry.budget
     if (this.#tokens === undefined && budget !== undefined) this.#tokens = new RetryTokens(budget, now)
     return this.#tokens
+  }
+
+  /** A batch has started, or has no jobs left. */
+  forget(batch: Batch<J>): void {
+    this.batches.delete(batch)
+    this.close(batch)
+  }
+
+  /** A batch takes no more jobs in. */
+  close(batch: Batch<J>): void {
+    if (this.gathering.get(batch.group) === batch) this.gathering.delete(batch.group)
   }
 
   *readyJobs(): IterableIterator<J> {

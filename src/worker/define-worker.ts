@@ -11,7 +11,7 @@ import type { Task } from '../background/public.ts'
 import { Tasks } from '../background/tasks.ts'
 import { checkFunction, checkNumber, checkObject, MAX_MS } from '../model/check.ts'
 import { Abandon, AfterspanError, type ErrorCode, RetryAfter } from '../model/errors.ts'
-import type { TaskOptions } from '../model/options.ts'
+import { TASK_OPTIONS, type TaskOptions } from '../model/options.ts'
 import type { Call, Report, ThrownInThread } from './protocol.ts'
 
 /** Options of `defineWorker`: those of `tasks.define`, and of the pool of threads. */
@@ -41,7 +41,6 @@ export interface WorkerOptions<P = unknown, R = unknown> extends TaskOptions {
 const GIVE_WAY = process.platform === 'linux' ? 10 : 0
 
 const POOL_OPTIONS = ['threads', 'niceIncrement', 'idleTimeout', 'resourceLimits', 'transfer', 'onResult'] as const
-const TASK_OPTIONS = ['priority', 'concurrency', 'timeout', 'retry', 'relation'] as const
 
 /**
  * Defines a task whose handler, the default export of a module, runs in a pool of worker threads: CPU-bound work that must
