@@ -16,7 +16,7 @@ import {
 } from '@grafana/grafana-foundation-sdk/dashboard'
 import { BAD_COLOUR, NEUTRAL } from './palette.ts'
 import { DATASOURCE } from './panels.ts'
-import type { Parameters } from './parameters.ts'
+import { named, type Parameters } from './parameters.ts'
 import { Series } from './series.ts'
 
 /** The dashboards' files, in the order of their links. */
@@ -50,7 +50,7 @@ export class Page {
     this.ofRoute = variables.route ? this.ofTask.where('http_route=~"$route"') : this.ofTask
     this.recorded = plain.where('job=~"$job"', ...(variables.task === undefined ? [] : ['task_name=~"$task"']))
     this.#builder = new DashboardBuilder(title)
-      .uid(uidOf(parameters, name))
+      .uid(named(parameters, name))
       .description(description)
       .tags([TAG])
       .timezone('browser')
@@ -148,7 +148,7 @@ export class Page {
   /** A link to another of these dashboards, with the variables that are chosen here. */
   urlOf(name: DashboardName, more = ''): string {
     const kept = ['datasource', 'job', 'instance'].map((variable) => `\${${variable}:queryparam}`).join('&')
-    return `/d/${uidOf(this.parameters, name)}?${kept}&\${__url_time_range}${more}`
+    return `/d/${named(this.parameters, name)}?${kept}&\${__url_time_range}${more}`
   }
 
   /**
@@ -167,10 +167,6 @@ export class Page {
   build(): Dashboard {
     return finished(this.#builder.build())
   }
-}
-
-export function uidOf({ namespace }: Parameters, name: DashboardName): string {
-  return `${namespace === '' ? '' : `${namespace}-`}afterspan-${name}`
 }
 
 const TAG = 'afterspan'

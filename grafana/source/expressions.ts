@@ -5,9 +5,14 @@ export const STEP = '$__rate_interval'
 /** All of the time range that is chosen. */
 export const RANGE = '$__range'
 
+/** `sum`, or `sum by (…)`. */
+export function sumBy(labels: string): string {
+  return labels === '' ? 'sum' : `sum by (${labels})`
+}
+
 /** Failed and dropped tasks in all that ended but were not cancelled; nothing where none did. */
 export function failureRatio(series: Series, window: string, by = '', offset = ''): string {
-  const sum = by === '' ? 'sum' : `sum by (${by})`
+  const sum = sumBy(by)
   const bad = `${sum} (increase(${series.of('finished', BAD)}[${window}]${offset}))`
   const ended = `${sum} (increase(${series.of('finished', ENDED)}[${window}]${offset}))`
   return `${bad} / (${ended} > 0)`

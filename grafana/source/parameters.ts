@@ -65,11 +65,21 @@ export class ParameterError extends Error {
 }
 
 const LABEL_MATCHER = /^[a-zA-Z_][a-zA-Z0-9_]*\s*(=|!=|=~|!~)\s*"(?:[^"\\\n]|\\.)*"$/
-const MATCHERS = /(?:[^,"]|"(?:[^"\\]|\\.)*")+/g
+/** At commas outside of quotes. */
+const BETWEEN_MATCHERS = /,(?=(?:[^"]*"[^"]*")*[^"]*$)/
+
+function matchersOf(selectors: string): string[] {
+  return selectors === '' ? [] : selectors.split(BETWEEN_MATCHERS).map((matcher) => matcher.trim())
+}
 
 /** The label names that the selectors use. */
 export function selectorLabels(selectors: string): string[] {
-  return (selectors.match(MATCHERS) ?? []).map((matcher) => /^\s*(\w+)/.exec(matcher)![1]!)
+  return matchersOf(selectors).map((matcher) => /^\w*/.exec(matcher)![0])
+}
+
+/** The name of a dashboard or group of rules, apart from those of another namespace. */
+export function named({ namespace }: Parameters, name: string): string {
+  return `${namespace === '' ? '' : `${namespace}-`}afterspan-${name}`
 }
 
 /** @throws ParameterError */
@@ -81,9 +91,9 @@ export function checkParameters(given: Parameters): void {
   if (jaeger !== '' && !isHttp(jaeger)) {
     throw new ParameterError(`jaeger: "${jaeger}" is not an http or https URL, such as http://localhost:16686.`)
   }
-  for (const matcher of selectors === '' ? [] : selectors.split(/,(?=(?:[^"]*"[^"]*")*[^"]*$)/)) {
-    if (!LABEL_MATCHER.test(matcher.trim())) {
-      throw new ParameterError(`selectors: ${matcher.trim() || '""'} is not a label matcher such as cluster="eu".`)
+  for (const matcher of matchersOf(selectors)) {
+    if (!LABEL_MATCHER.test(matcher)) {
+      throw new ParameterError(`selectors: ${matcher || '""'} is not a label matcher such as cluster="eu".`)
     }
   }
   for (const label of selectorLabels(selectors)) {

@@ -4,11 +4,12 @@ import { STEP } from '../expressions.ts'
 import { BAD_COLOUR, GOOD, LINES, STATE_COLOURS, WARNING } from '../palette.ts'
 import { figure, lines, PER_SECOND, table } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
+import { stepsOf } from '../steps.ts'
 
 /** What stands in panels of options that are off. */
 const WORKERS_OFF = 'Off: no task runs in worker threads (defineWorker)'
-export const PROFILER_OFF = 'Off: the profiler is not part of this version'
-export const ENGINES_OFF = 'Off: engines are not part of this version'
+const PROFILER_OFF = 'Off: the profiler is not part of this version'
+const ENGINES_OFF = 'Off: engines are not part of this version'
 const RUNTIME_OFF = 'Off: npm install @opentelemetry/instrumentation-runtime-node'
 
 /** Is there room, and what takes it? */
@@ -64,11 +65,7 @@ export function capacity(parameters: Parameters): Dashboard {
             width: 110,
             decimals: 1,
             cell: 'background',
-            steps: [
-              [null, GOOD],
-              [oldest / 2, WARNING],
-              [oldest, BAD_COLOUR],
-            ],
+            steps: stepsOf(parameters.thresholds).age,
             expr: `max by (instance) (${all.of('oldest')})`,
           },
           { name: 'Zombies', unit: 'short', width: 90, expr: `sum by (instance) (${all.of('zombies')})` },

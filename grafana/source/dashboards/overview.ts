@@ -4,6 +4,7 @@ import { failureRatio, quantile, RANGE, STEP } from '../expressions.ts'
 import { BAD_COLOUR, GOOD, LINES, NEUTRAL, OUTCOME_COLOURS, STATE_COLOURS, WARNING } from '../palette.ts'
 import { figure, lines, PER_SECOND, table, withLastWeek } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
+import { percent, stepsOf } from '../steps.ts'
 import { budgetLeft } from './slo.ts'
 
 /** Is background work healthy, and if not, which task? */
@@ -16,24 +17,10 @@ export function overview(parameters: Parameters): Dashboard {
     { task: 'many' },
   )
   const { failureObjective, effectObjective, effectWithin, oldest, saturation } = parameters.thresholds
+  const steps = stepsOf(parameters.thresholds)
   const allowed = 1 - failureObjective
   const { ofTask, all, recorded } = page
   const uptime = all.of('uptime')
-  const ofFailures = [
-    [null, GOOD],
-    [allowed, WARNING],
-    [Math.min(1, 5 * allowed), BAD_COLOUR],
-  ] as const
-  const ofSeconds = [
-    [null, GOOD],
-    [effectWithin / 2, WARNING],
-    [effectWithin, BAD_COLOUR],
-  ] as const
-  const ofAge = [
-    [null, GOOD],
-    [oldest / 2, WARNING],
-    [oldest, BAD_COLOUR],
-  ] as const
 
   return page
     .panels(
@@ -45,7 +32,7 @@ export function overview(parameters: Parameters): Dashboard {
         height: 4,
         decimals: 2,
         empty: 'No task ended',
-        steps: ofFailures,
+        steps: steps.failures,
         queries: [{ name: 'failure ratio', expr: failureRatio(ofTask, RANGE) }],
       }),
       figure({
@@ -56,11 +43,7 @@ export function overview(parameters: Parameters): Dashboard {
         height: 4,
         decimals: 1,
         empty: 'Needs the recording rules',
-        steps: [
-          [null, BAD_COLOUR],
-          [0, WARNING],
-          [0.25, GOOD],
-        ],
+        steps: steps.budget,
         queries: [{ name: 'left', expr: budgetLeft(recorded, 'failures', 'ends', failureObjective) }],
       }),
       figure({
@@ -70,7 +53,7 @@ export function overview(parameters: Parameters): Dashboard {
         span: 6,
         height: 4,
         empty: 'No task ran',
-        steps: ofSeconds,
+        steps: steps.seconds,
         queries: (['wait', 'duration', 'effect'] as const).map((key) => ({
           name: key,
           expr: quantile(0.95, ofTask, key, RANGE),
@@ -93,7 +76,7 @@ export function overview(parameters: Parameters): Dashboard {
         unit: 's',
         span: 3,
         height: 4,
-        steps: ofAge,
+        steps: steps.age,
         queries: [{ name: 'oldest', expr: `max (${ofTask.of('oldest')})` }],
       }),
       figure({
@@ -161,7 +144,7 @@ export function overview(parameters: Parameters): Dashboard {
             unit: 'percentunit',
             decimals: 2,
             width: 75,
-            steps: ofFailures,
+            steps: steps.failures,
             cell: 'background',
             expr: failureRatio(ofTask, RANGE, 'task_name'),
           },
@@ -170,7 +153,7 @@ export function overview(parameters: Parameters): Dashboard {
             unit: 's',
             width: { wait: 95, duration: 108, effect: 95 }[key],
             decimals: 2,
-            ...(key === 'effect' && { steps: ofSeconds, cell: 'background' as const }),
+            ...(key === 'effect' && { steps: steps.seconds, cell: 'background' as const }),
             expr: quantile(0.95, ofTask, key, RANGE, { by: 'task_name' }),
           })),
           {
@@ -184,7 +167,7 @@ export function overview(parameters: Parameters): Dashboard {
             unit: 's',
             width: 75,
             decimals: 1,
-            steps: ofAge,
+            steps: steps.age,
             cell: 'background',
             expr: `max by (task_name) (${ofTask.of('oldest')})`,
           },
@@ -269,8 +252,4 @@ export function overview(parameters: Parameters): Dashboard {
       }),
     )
     .build()
-}
-
-function percent(share: number): string {
-  return `${Number((100 * share).toPrecision(10))} %`
 }

@@ -1,10 +1,11 @@
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
 import { Page } from '../dashboard.ts'
-import { gained, RANGE } from '../expressions.ts'
+import { gained, RANGE, sumBy } from '../expressions.ts'
 import { BAD_COLOUR, GOOD, LINES, WARNING } from '../palette.ts'
 import { figure, lines, note, TIMES, table } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
 import { BAD, type RecordedName, type Series, WINDOWS } from '../series.ts'
+import { percent, stepsOf } from '../steps.ts'
 
 const NO_RULES = 'Needs the recording rules: grafana/prometheus/rules/recording.yml'
 
@@ -13,7 +14,7 @@ const NO_RULES = 'Needs the recording rules: grafana/prometheus/rules/recording.
  * rates of 5 minutes, weighted by the traffic, so that a quiet night does not count like a busy day.
  */
 export function budgetLeft(series: Series, bad: RecordedName, all: RecordedName, objective: number, by = ''): string {
-  const sum = by === '' ? 'sum' : `sum by (${by})`
+  const sum = sumBy(by)
   const over = (name: RecordedName) => `${sum} (sum_over_time(${series.recorded(name, '5m')}[30d]))`
   return `1 - (${over(bad)} / (${over(all)} > 0)) / (1 - ${objective})`
 }
@@ -27,7 +28,7 @@ function burn(
   window: (typeof WINDOWS)[number],
   by = '',
 ): string {
-  const sum = by === '' ? 'sum' : `sum by (${by})`
+  const sum = sumBy(by)
   return `(${sum} (${series.recorded(bad, window)}) / (${sum} (${series.recorded(all, window)}) > 0)) / (1 - ${objective})`
 }
 
@@ -42,12 +43,7 @@ export function slo(parameters: Parameters): Dashboard {
   )
   const { failureObjective, effectObjective, effectWithin } = parameters.thresholds
   const { recorded, ofTask } = page
-  const percent = (share: number) => `${Number((100 * share).toPrecision(10))} %`
-  const ofBudget = [
-    [null, BAD_COLOUR],
-    [0, WARNING],
-    [0.25, GOOD],
-  ] as const
+  const steps = stepsOf(parameters.thresholds)
   const ofBurn = [
     [null, 'transparent'],
     [1, LINES[0]],
@@ -80,7 +76,7 @@ export function slo(parameters: Parameters): Dashboard {
         height: 5,
         decimals: 1,
         empty: NO_RULES,
-        steps: ofBudget,
+        steps: steps.budget,
         queries: [{ name: 'left', expr: budgetLeft(recorded, bad, all, objective) }],
       }),
       figure({
@@ -136,7 +132,7 @@ export function slo(parameters: Parameters): Dashboard {
             unit: 'percentunit',
             width: 110,
             decimals: 1,
-            steps: ofBudget,
+            steps: steps.budget,
             expr: budgetLeft(recorded, bad, all, objective, 'task_name'),
           },
         ],

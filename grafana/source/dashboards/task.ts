@@ -14,6 +14,7 @@ import {
 } from '../palette.ts'
 import { figure, heatmap, lines, PER_SECOND, TIMES, table, withLastWeek } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
+import { stepsOf } from '../steps.ts'
 
 /** One task: how it ends, how long it takes, why it fails, who asks for it. */
 export function task(parameters: Parameters): Dashboard {
@@ -24,20 +25,10 @@ export function task(parameters: Parameters): Dashboard {
     'One task: how it ends, how long it takes, why it fails, who asks for it, and a trace of it in Jaeger.',
     { task: 'one', route: true },
   )
-  const { failureObjective, effectWithin, oldest, amplification: storm } = parameters.thresholds
+  const { effectWithin, oldest, amplification: storm } = parameters.thresholds
   const { ofTask, ofRoute } = page
   const failed = page.failuresInJaeger('${task}')
-  const failuresAllowed = 1 - failureObjective
-  const ofFailures = [
-    [null, GOOD],
-    [failuresAllowed, WARNING],
-    [Math.min(1, 5 * failuresAllowed), BAD_COLOUR],
-  ] as const
-  const ofSeconds = [
-    [null, GOOD],
-    [effectWithin / 2, WARNING],
-    [effectWithin, BAD_COLOUR],
-  ] as const
+  const steps = stepsOf(parameters.thresholds)
   const sumOf = (key: 'wait' | 'duration') => `sum (rate(${ofTask.histogram(key, 'sum')}[${STEP}]))`
 
   return page
@@ -61,7 +52,7 @@ export function task(parameters: Parameters): Dashboard {
         height: 4,
         decimals: 2,
         empty: 'None ended',
-        steps: ofFailures,
+        steps: steps.failures,
         links: failed,
         queries: [{ name: 'failure ratio', expr: failureRatio(ofTask, RANGE) }],
       }),
@@ -72,7 +63,7 @@ export function task(parameters: Parameters): Dashboard {
         span: 6,
         height: 4,
         empty: 'It did not run',
-        steps: ofSeconds,
+        steps: steps.seconds,
         queries: (['wait', 'duration', 'effect'] as const).map((key) => ({
           name: key,
           expr: quantile(0.95, ofTask, key, RANGE),
@@ -109,11 +100,7 @@ export function task(parameters: Parameters): Dashboard {
         unit: 's',
         span: 3,
         height: 4,
-        steps: [
-          [null, GOOD],
-          [oldest / 2, WARNING],
-          [oldest, BAD_COLOUR],
-        ],
+        steps: steps.age,
         queries: [{ name: 'oldest', expr: `max (${ofTask.of('oldest')})` }],
       }),
       figure({
@@ -325,7 +312,7 @@ export function task(parameters: Parameters): Dashboard {
             decimals: 2,
             width: 90,
             cell: 'background',
-            steps: ofFailures,
+            steps: steps.failures,
             expr: `sum by (http_route) (${gained(ofRoute.histogram('effect', 'count', 'task_outcome=~"failed|dropped"'), RANGE)}) / (sum by (http_route) (${gained(ofRoute.histogram('effect', 'count', 'task_outcome=~"completed|failed|dropped"'), RANGE)}) > 0)`,
           },
           {
@@ -340,7 +327,7 @@ export function task(parameters: Parameters): Dashboard {
             unit: 's',
             decimals: 2,
             width: 100,
-            steps: ofSeconds,
+            steps: steps.seconds,
             cell: 'background',
             expr: quantile(0.95, ofRoute, 'effect', RANGE, { by: 'http_route' }),
           },

@@ -1,7 +1,6 @@
 import { amplification as amplify, imbalance } from '../expressions.ts'
-import type { Parameters } from '../parameters.ts'
+import { named, type Parameters } from '../parameters.ts'
 import { BAD, bucketUpTo, by, Series, type Window } from '../series.ts'
-import { prefixOf } from './recording.ts'
 import type { Group, Rule } from './rule.ts'
 
 /** `critical`: work is being lost or stands still, wake somebody. `warning`: look at it in working hours. */
@@ -176,5 +175,5 @@ export function alertRules(parameters: Parameters): Group[] {
       annotations: { summary, description, runbook_url: `${runbooks}#${alert.toLowerCase()}` },
     }),
   )
-  return [{ name: `${prefixOf(parameters)}afterspan-alerts`, rules }]
+  return [{ name: named(parameters, 'alerts'), rules }]
 }

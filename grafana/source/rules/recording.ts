@@ -1,4 +1,4 @@
-import type { Parameters } from '../parameters.ts'
+import { named, type Parameters } from '../parameters.ts'
 import { BAD, bucketUpTo, by, ENDED, type RecordedName, Series, WINDOWS, type Window } from '../series.ts'
 import type { Group, Rule } from './rule.ts'
 
@@ -34,13 +34,9 @@ export function recordingRules(parameters: Parameters): Group[] {
     ]
   }
   return WINDOWS.map((window) => ({
-    name: `${prefixOf(parameters)}afterspan-slo-${window}`,
+    name: named(parameters, `slo-${window}`),
     // A mean over hours changes little within a minute; the short windows follow Prometheus' own interval.
     ...(window.endsWith('m') ? {} : { interval: '1m' }),
     rules: rulesOf(window),
   }))
-}
-
-export function prefixOf({ namespace }: Parameters): string {
-  return namespace === '' ? '' : `${namespace}-`
 }

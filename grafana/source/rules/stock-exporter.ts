@@ -1,5 +1,5 @@
 import { METRICS, type MetricEntry } from '../../../src/telemetry/catalogue.ts'
-import type { Parameters } from '../parameters.ts'
+import { named, type Parameters } from '../parameters.ts'
 import { FOREIGN } from '../series.ts'
 import type { Group, Rule } from './rule.ts'
 
@@ -9,7 +9,8 @@ const SUFFIX: Readonly<Record<string, string>> = { s: '_seconds', By: '_bytes' }
  * For apps whose metrics come out of a stock `PrometheusExporter`, which leaves the unit out of the names: the same series
  * under the names that everything else here uses. Not for apps that serve `metrics()` or send OTLP.
  */
-export function stockExporterRules({ namespace, selectors }: Parameters): Group[] {
+export function stockExporterRules(parameters: Parameters): Group[] {
+  const { namespace, selectors } = parameters
   const prefix = namespace === '' ? '' : `${namespace}_`
   const braces = selectors === '' ? '' : `{${selectors}}`
   const rule = (full: string, stock: string): Rule => ({ record: prefix + full, expr: `${prefix}${stock}${braces}` })
@@ -25,5 +26,5 @@ export function stockExporterRules({ namespace, selectors }: Parameters): Group[
     .map((name) => ({ name, stock: name.replace(/_(seconds|bytes|ratio)$/, '') }))
     .filter(({ name, stock }) => name !== stock && !FOREIGN[name as keyof typeof FOREIGN].ofPrometheus)
     .map(({ name, stock }) => rule(name, stock))
-  return [{ name: `${namespace === '' ? '' : `${namespace}-`}afterspan-stock-exporter`, rules: [...ours, ...others] }]
+  return [{ name: named(parameters, 'stock-exporter'), rules: [...ours, ...others] }]
 }

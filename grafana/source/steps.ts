@@ -1,0 +1,39 @@
+import { BAD_COLOUR, GOOD, WARNING } from './palette.ts'
+import type { Step } from './panels.ts'
+import type { Thresholds } from './parameters.ts'
+
+/** Where a figure of the same kind changes its colour, on every dashboard alike. */
+export function stepsOf({
+  failureObjective,
+  effectWithin,
+  oldest,
+}: Thresholds): Record<'failures' | 'seconds' | 'age' | 'budget', readonly Step[]> {
+  const allowed = 1 - failureObjective
+  return {
+    failures: [
+      [null, GOOD],
+      [allowed, WARNING],
+      [Math.min(1, 5 * allowed), BAD_COLOUR],
+    ],
+    seconds: [
+      [null, GOOD],
+      [effectWithin / 2, WARNING],
+      [effectWithin, BAD_COLOUR],
+    ],
+    age: [
+      [null, GOOD],
+      [oldest / 2, WARNING],
+      [oldest, BAD_COLOUR],
+    ],
+    budget: [
+      [null, BAD_COLOUR],
+      [0, WARNING],
+      [0.25, GOOD],
+    ],
+  }
+}
+
+/** A share as text, without the digits that only binary fractions have. */
+export function percent(share: number): string {
+  return `${Number((100 * share).toPrecision(10))} %`
+}
