@@ -7,6 +7,7 @@ const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.m
 const alias = [
   { find: /^afterspan$/, replacement: source('index.ts') },
   { find: /^afterspan\/register$/, replacement: source('sdk/register.ts') },
+  { find: /^afterspan\/(bullmq|pg-boss)$/, replacement: source('engines/$1/index.ts') },
   { find: /^afterspan\/(.+)$/, replacement: source('$1/index.ts') },
 ]
 

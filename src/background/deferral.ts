@@ -1,11 +1,13 @@
 import { AsyncResource } from 'node:async_hooks'
 import { type Context, context, type Span, type SpanContext, trace } from '@opentelemetry/api'
+import type { Taken } from '../model/engine.ts'
 import { AfterspanError } from '../model/errors.ts'
 import type { DeferOptions } from '../model/options.ts'
 import type { Origin } from '../model/origin.ts'
 import type { Outcome, Relation, State } from '../model/words.ts'
 
 import { Job, type TaskQueue } from '../scheduler/task-queue.ts'
+import type { MessagingQueue } from '../telemetry/spans.ts'
 import type { TaskTrace, TelemetryJob } from '../telemetry/telemetry.ts'
 import type { Scope } from './scope.ts'
 
@@ -66,13 +68,16 @@ export interface TaskHandle {
   readonly task: string
   /** Where it is, or how it has ended. */
   readonly state: State | Outcome
-  /** Resolves when it is accepted to run; rejects with an AfterspanError when it was dropped. */
+  /** Resolves when it is accepted to run, by its engine if it has one; rejects with an AfterspanError when it is not. */
   readonly accepted: Promise<void>
   /** Resolves to how it ended; never rejects. */
   readonly outcome: Promise<Outcome>
   /** Why it did not complete, or why its last attempt failed; undefined otherwise. */
   readonly error: unknown
-  /** Ends it as cancelled, whatever its state; false when it has ended already. */
+  /**
+   * Ends it as cancelled, whatever its state; false when it has ended already. On an engine: as long as it is not accepted;
+   * from then on `task.cancel(handle.id)` takes it out of the queue.
+   */
   cancel(reason?: unknown): boolean
 }
 
@@ -85,6 +90,20 @@ export interface Work {
   /** It runs already. */
   readonly adopted: boolean
   readonly cancel: (job: Deferral, reason: unknown) => boolean
+  readonly engine?: EngineSide
+}
+
+/** What a deferral has to do with an engine. */
+export interface EngineSide {
+  readonly queue: MessagingQueue
+  /** Where the engine gave it to this process. */
+  readonly taken: Taken | undefined
+  /** Where this process gives it to the engine: settled when the engine has it, or will not. */
+  readonly acceptance: PromiseWithResolvers<void> | undefined
+  /** The engine has given it to somebody else meanwhile. */
+  lost: boolean
+  /** To be called when the engine knows how the attempt has ended. */
+  told?: () => void
 }
 
 /** One deferral: what the scheduler, the telemetry and the figures each see of it is an interface of this. */
@@ -98,6 +117,8 @@ export class Deferral extends Job implements TelemetryJob {
   /** OpenTelemetry's context at the deferral. */
   readonly context: Context
   readonly trace: TaskTrace
+  /** undefined where it runs in this process. */
+  readonly engine: EngineSide | undefined
   /** The asynchronous context at the deferral, so that the handler sees the app's own AsyncLocalStorages of that request. */
   resource: AsyncResource | undefined
   readonly #cancel: Work['cancel']
@@ -123,7 +144,9 @@ export class Deferral extends Job implements TelemetryJob {
     this.payload = work.payload
     this.handler = work.handler
     this.batchWork = work.batch
-    this.relation = options.relation ?? task.plan.relation ?? (this.delay > 0 ? 'link' : 'child')
+    this.engine = work.engine
+    this.relation =
+      options.relation ?? task.plan.relation ?? (this.delay > 0 || this.engine !== undefined ? 'link' : 'child')
     this.origin = scope?.origin
     this.context = context.active()
     this.parent = scope === undefined ? trace.getSpan(this.context)?.spanContext() : scope.spanContext
@@ -140,6 +163,18 @@ export class Deferral extends Job implements TelemetryJob {
   /** The name under which it is counted. */
   get label(): string {
     return this.trace.name
+  }
+
+  get queue(): MessagingQueue | undefined {
+    return this.engine?.queue
+  }
+
+  get redelivered(): boolean {
+    return this.engine?.taken?.redelivered === true
+  }
+
+  get skew(): number {
+    return Math.max(0, -(this.engine?.taken?.wait ?? 0))
   }
 
   get outcomePromise(): Promise<Outcome> {
@@ -161,13 +196,19 @@ export class Deferral extends Job implements TelemetryJob {
     this.#unlisten = () => signal.removeEventListener('abort', aborted)
   }
 
-  /** Tells those who wait for the outcome, and lets go of what only a run needs: an app may keep handles for long. */
-  settle(outcome: Outcome): void {
+  /** Lets go of what only a run needs: an app may keep handles for long. */
+  letGo(): void {
     this.payload = undefined
     this.resource = undefined
     this.current = undefined
     this.#unlisten?.()
     this.#unlisten = undefined
+  }
+
+  /** Tells those who wait for the outcome. */
+  settle(outcome: Outcome): void {
+    this.letGo()
+    if (outcome !== 'handed_off') this.engine?.acceptance?.reject(this.error)
     this.#resolve?.(outcome)
   }
 }
@@ -262,6 +303,8 @@ export class Handle implements TaskHandle {
   }
 
   get accepted(): Promise<void> {
+    const { engine } = this.#job
+    if (engine !== undefined) return engine.acceptance!.promise
     if (this.#job.outcome !== 'dropped') return Promise.resolve()
     const rejected = Promise.reject(this.#job.error)
     // Nobody has to look.

@@ -29,6 +29,21 @@ export class Observers implements Observer<Deferral> {
     this.#events.deferred(job)
   }
 
+  taken(job: Deferral): void {
+    this.#telemetry.taken(job)
+    this.#figures.taken(job)
+  }
+
+  returned(job: Deferral): void {
+    this.#telemetry.returned(job)
+    this.#figures.returned(job)
+    job.letGo()
+  }
+
+  lost(job: Deferral): void {
+    this.#telemetry.lost(job)
+  }
+
   entered(job: Deferral, state: State, from: State | undefined): void {
     this.#telemetry.entered(job, state, from)
     this.#figures.entered(job, state, from)

@@ -1,4 +1,5 @@
 import type { MeterProvider, TracerProvider } from '@opentelemetry/api'
+import type { Depth } from '../model/engine.ts'
 import type { Ledger } from '../model/ledger.ts'
 import type { DeferOptions, SchedulingOptions } from '../model/options.ts'
 import type { TaskFigures } from '../stats/figures.ts'
@@ -23,6 +24,18 @@ export interface CloseOptions {
   drain?: boolean
 }
 
+/** What is known of a task's queue in an engine. */
+export interface EngineFigures {
+  readonly task: string
+  /** Such as `bullmq`. */
+  readonly system: string
+  readonly queue: string
+  /** How many attempts this process may run at once; 0 where it does not consume. */
+  readonly concurrency: number
+  /** What the engine holds; null where it has not said so in the last 35 s. `oldest` in seconds. */
+  readonly holds: Depth | null
+}
+
 /** A named kind of work. */
 export interface Task<P> {
   readonly name: string
@@ -36,6 +49,26 @@ export interface Task<P> {
   ): TaskHandle
 }
 
+/** A task that an engine runs. */
+export interface EngineTask<P> extends Task<P> {
+  /**
+   * Takes a deferral out of its queue that waits there, from whichever process; it is counted as `cancelled` in this one.
+   *
+   * @param id Of its handle.
+   * @returns False where there is none, or where it runs or has ended.
+   * @throws What the engine says where it cannot be reached.
+   */
+  cancel(id: string): Promise<boolean>
+}
+
+/** How `tasks.work` consumes. */
+export interface WorkOptions {
+  /** How many attempts of each task may run at once in this process: 1 to 10,000. Default 16. A task's own `concurrency` holds as well. */
+  concurrency?: number
+  /** The names of the tasks to run. Default: all that have an engine. */
+  tasks?: readonly string[]
+}
+
 /** The figures of one moment. */
 export interface Snapshot {
   readonly concurrency: { readonly limit: number; readonly used: number }
@@ -43,6 +76,8 @@ export interface Snapshot {
   /** `draining` and `closed` once `close` was called. */
   readonly state: 'open' | 'draining' | 'closed'
   readonly ledger: Ledger
+  /** One for each task that an engine runs. */
+  readonly engines: readonly EngineFigures[]
   readonly total: TaskFigures
   readonly tasks: readonly (TaskFigures & { readonly name: string })[]
 }

@@ -1,15 +1,21 @@
 import { AsyncResource } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
 import { type Context, context } from '@opentelemetry/api'
+import { checkNumber, checkObject } from '../model/check.ts'
 import { type Clock, systemClock } from '../model/clock.ts'
+import type { Engine } from '../model/engine.ts'
 import { AfterspanError } from '../model/errors.ts'
 import { type Ledger, ledgerLine } from '../model/ledger.ts'
 import {
   type BatchOptions,
   checkBatchDefer,
   checkDefer,
+  checkEngineDefer,
+  checkEngineTask,
   checkGrace,
+  DEFAULTS,
   type DeferOptions,
+  type EngineTaskOptions,
   resolveBatch,
   resolveSettings,
   resolveTask,
@@ -34,10 +40,11 @@ import {
   type TaskContext,
   type TaskHandle,
 } from './deferral.ts'
+import { EngineTasks } from './engine-tasks.ts'
 import { type EventName, Events, type Listener } from './events.ts'
 import { FailureLog, write } from './failure-log.ts'
 import { Observers } from './observers.ts'
-import type { CloseOptions, Snapshot, Task, TasksOptions } from './public.ts'
+import type { CloseOptions, EngineTask, Snapshot, Task, TasksOptions, WorkOptions } from './public.ts'
 import { currentScope, type Ending, inScope, type Scope } from './scope.ts'
 import { closeOnSignals, flushTelemetry } from './shutdown.ts'
 
@@ -62,6 +69,7 @@ export class Tasks {
   readonly #queues = new Map<string, { queue: TaskQueue<Deferral>; defined: boolean }>()
   readonly #idPrefix = `${randomBytes(6).toString('hex')}-`
   readonly #cancel = (job: Deferral, reason: unknown) => this.#scheduler.cancel(job, reason)
+  readonly #engines: EngineTasks
   readonly #ends: (() => Promise<unknown>)[] = []
   #seq = 0
   /** Clock ms from which on nothing new is accepted; Infinity as long as it is open. */
@@ -96,11 +104,21 @@ export class Tasks {
       tracerProvider: options.tracerProvider,
       meterProvider: options.meterProvider,
       oldest: () => this.#oldest(),
+      engines: () => this.#engines.readings(),
       limit: () => this.#scheduler.limit,
       used: () => this.#scheduler.used,
     })
     const log = new FailureLog(this.#clock, this.#settings.logger)
-    this.#observers = new Observers(this.#telemetry, this.#figures, this.#events, log)
+    const observers = new Observers(this.#telemetry, this.#figures, this.#events, log)
+    this.#observers = observers
+    this.#engines = new EngineTasks({
+      clock: this.#clock,
+      scheduler: () => this.#scheduler,
+      telemetry: this.#telemetry,
+      observers,
+      logger: this.#settings.logger,
+      next: () => this.#seq++,
+    })
     this.#scheduler = new Scheduler<Deferral>({
       clock: this.#clock,
       concurrency: this.#settings.concurrency,
@@ -111,6 +129,7 @@ export class Tasks {
       executeBatch: (jobs, fail) => this.#executeBatch(jobs, fail),
       groupOf,
       abort: (job, reason) => job.current?.abort(reason),
+      acknowledge: (job, verdict) => void this.#engines.acknowledge(job, verdict),
       observer: this.#observers,
       hookThrew: () => selfHealth.caught('retry_if'),
     })
@@ -131,10 +150,23 @@ export class Tasks {
    *
    * @throws AfterspanError ERR_AFTERSPAN_TASK_NAME, ERR_AFTERSPAN_TASK_EXISTS, ERR_AFTERSPAN_HANDLER, ERR_AFTERSPAN_OPTION.
    */
-  define<P>(name: string, handler: (payload: P, context: TaskContext) => unknown, options?: TaskOptions): Task<P> {
+  define<P>(
+    name: string,
+    handler: (payload: P, context: TaskContext) => unknown,
+    options: EngineTaskOptions<P>,
+  ): EngineTask<P>
+  define<P>(name: string, handler: (payload: P, context: TaskContext) => unknown, options?: TaskOptions): Task<P>
+  define<P>(
+    name: string,
+    handler: (payload: P, context: TaskContext) => unknown,
+    options?: TaskOptions,
+  ): Task<P> | EngineTask<P> {
     checkName(name)
     checkHandler(name, handler)
-    const queue = this.#defineQueue(name, resolveTask(options, this.#settings.plan))
+    const plan = resolveTask(options, this.#settings.plan)
+    const { engine } = plan
+    if (engine !== undefined) return this.#defineOnEngine<P>(name, handler as Handler<never>, plan, engine)
+    const queue = this.#defineQueue(name, plan)
     const defer = (payload?: P, deferOptions?: DeferOptions) =>
       this.#defer(queue, payload, handler as Handler<never>, undefined, deferOptions)
     return Object.freeze({ name, defer }) as Task<P>
@@ -154,6 +186,33 @@ export class Tasks {
     const work = { handler: handler as BatchHandler<never>, resource: new AsyncResource('AfterspanBatch') }
     const defer = (payload?: P, deferOptions?: DeferOptions) => this.#defer(queue, payload, NOTHING, work, deferOptions)
     return Object.freeze({ name, defer }) as Task<P>
+  }
+
+  #defineOnEngine<P>(name: string, handler: Handler<never>, plan: TaskPlan, engine: Engine): EngineTask<P> {
+    checkEngineTask(name, plan)
+    const queue = this.#defineQueue(name, plan)
+    this.#engines.define(name, queue, plan, engine, handler)
+    const defer = (payload?: P, given?: DeferOptions) => {
+      const options = checkDefer(given)
+      checkEngineDefer(options)
+      const scope = currentScope()
+      const job = this.#engines.defer(name, payload, options, scope, this.#refusal(scope))
+      this.#cancelOn(options.signal, job)
+      return job.handle
+    }
+    const cancel = (id: string) => this.#engines.cancel(name, id)
+    return Object.freeze({ name, defer, cancel }) as EngineTask<P>
+  }
+
+  /**
+   * Runs the tasks that have an engine, in this process too, until `close()`. Resolves when all are connected.
+   *
+   * @throws AfterspanError ERR_AFTERSPAN_WORK where there is none, or when it is called twice; ERR_AFTERSPAN_OPTION.
+   */
+  async work(options?: WorkOptions): Promise<void> {
+    const given = checkObject('options', options, ['concurrency', 'tasks'])
+    const bounds = { min: 1, max: 10_000, whole: true }
+    await this.#engines.work(checkNumber('concurrency', given.concurrency, bounds) ?? DEFAULTS.work, given.tasks)
   }
 
   #defineQueue(name: string, plan: TaskPlan): TaskQueue<Deferral> {
@@ -178,6 +237,12 @@ export class Tasks {
   defer(name: string, run: (context: TaskContext) => unknown, options?: DeferOptions): TaskHandle {
     checkName(name)
     checkHandler(name, run)
+    if (this.#engines.has(name)) {
+      throw new AfterspanError(
+        'ERR_AFTERSPAN_ENGINE',
+        `Task "${name}" runs on an engine, which cannot take a function. Hand it a payload: ${JSON.stringify(name)} is what define returned.`,
+      )
+    }
     const handler = (_payload: never, context: TaskContext) => run(context)
     return this.#defer(this.#queueOf(name), undefined, handler, undefined, options)
   }
@@ -222,6 +287,13 @@ export class Tasks {
       queue: { limit: this.#settings.queueLimit, waiting: this.#scheduler.waiting },
       state: this.#closedSince === ENDLESS ? 'open' : this.#draining ? 'draining' : 'closed',
       ledger: this.ledger(),
+      engines: [...this.#engines.readings()].map(([task, { concurrency, depth, queue }]) => ({
+        task,
+        system: queue.system,
+        queue: queue.name,
+        concurrency,
+        holds: depth ?? null,
+      })),
       ...this.#figures.read(ages),
     }
   }
@@ -248,11 +320,13 @@ export class Tasks {
     const now = this.#clock.now()
     this.#closedSince = now
     this.#draining = drain
+    if (this.#engines.consuming) await this.#engines.stop()
     if (drain) this.#scheduler.drain(now + grace)
     else this.#scheduler.stop()
     await this.#idleWithin(grace)
     this.#draining = false
     this.#scheduler.cancelAll('closed')
+    await this.#engines.close()
     await Promise.allSettled(this.#ends.map((end) => end()))
     await flushTelemetry(this.#options.tracerProvider, this.#options.meterProvider)
     this.#forgetSignals?.()
@@ -293,12 +367,14 @@ export class Tasks {
     const response = refusal === undefined ? scope?.response : undefined
     this.#scheduler.defer(job, response !== undefined, refusal)
     if (job.state === 'held') response?.add({ responseOver: (ending) => this.#responseOver(job, ending) })
-    const { signal } = options
-    if (signal !== undefined && job.state !== undefined) {
-      if (signal.aborted) this.#scheduler.cancel(job, signal.reason)
-      else job.listenTo(signal, (reason) => this.#scheduler.cancel(job, reason))
-    }
+    this.#cancelOn(options.signal, job)
     return job.handle
+  }
+
+  #cancelOn(signal: AbortSignal | undefined, job: Deferral): void {
+    if (signal === undefined || job.state === undefined) return
+    if (signal.aborted) job.handle.cancel(signal.reason)
+    else job.listenTo(signal, (reason) => job.handle.cancel(reason))
   }
 
   #responseOver(job: Deferral, ending: Ending): void {

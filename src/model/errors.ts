@@ -29,6 +29,18 @@ export const ERRORS = {
     'The worker thread ended while it ran the task: by process.exit, or by an error that nobody caught. The pool has a new thread.',
   ERR_AFTERSPAN_WORKER_MEMORY:
     'The worker thread used more memory than its resourceLimits allow and was ended. Give it smaller payloads, or a higher limit.',
+  ERR_AFTERSPAN_ENGINE:
+    'The engine cannot do what the task asks for. The message says what, and docs/engines.md what each engine can do.',
+  ERR_AFTERSPAN_ENGINE_REFUSED:
+    'The engine did not take the task: it could not be reached, or gave an error, which is the cause. Look whether it runs, or let tasks wait for it with its option `buffer`.',
+  ERR_AFTERSPAN_ENGINE_TIMEOUT:
+    'The engine did not answer in time, and may or may not have the task. Deferring it again with the same key is safe as long as it has not ended.',
+  ERR_AFTERSPAN_PAYLOAD:
+    'The payload is not what the task’s schema asks for, or JSON cannot carry it. Send plain data; let producers and consumers have the same version of the schema.',
+  ERR_AFTERSPAN_UNKNOWN_TASK:
+    'A job in the queue is for a task that this process has not defined. It is kept in the engine as failed. Define the task, or use another queue.',
+  ERR_AFTERSPAN_WORK:
+    'tasks.work() runs the tasks that have an engine, once. Define them before, and call it a single time.',
   ERR_AFTERSPAN_MISSING_PEER:
     'A package that this part of Afterspan needs is not installed. Run the npm command in the message.',
 } as const

@@ -1,8 +1,12 @@
 import { OUTCOMES, type Outcome, STATES, type State } from './words.ts'
 
-/** The counts that always balance: deferred = the sum of the outcomes + the sum of the states. */
+/** The counts that always balance: deferred + taken = the sum of the outcomes + the sum of the states + returned. */
 export interface Ledger {
   readonly deferred: number
+  /** Jobs that an engine has given to this process. */
+  readonly taken: number
+  /** Of these, those that it has back, for another attempt. */
+  readonly returned: number
   readonly outcomes: Readonly<Record<Outcome, number>>
   readonly states: Readonly<Record<State, number>>
   /** Handlers that run on after their attempt ended; their deferrals are counted under outcome or state. */
@@ -11,7 +15,7 @@ export interface Ledger {
 
 /** By how much the ledger fails to balance; 0 unless Afterspan has a fault. */
 export function imbalance(ledger: Ledger): number {
-  let difference = ledger.deferred
+  let difference = ledger.deferred + ledger.taken - ledger.returned
   for (const outcome of OUTCOMES) difference -= ledger.outcomes[outcome]
   for (const state of STATES) difference -= ledger.states[state]
   return difference
@@ -31,5 +35,8 @@ export function ledgerLine(ledger: Ledger): string {
     ledger.zombies > 0 ? `${ledger.zombies} handlers still running` : '',
     imbalance(ledger) !== 0 ? `OUT OF BALANCE BY ${imbalance(ledger)}` : '',
   ].filter((part) => part !== '')
-  return [`${ledger.deferred} deferred = ${outcomes}`, ...rest].join('; ')
+  const { deferred, taken, returned } = ledger
+  const engines = taken > 0 ? ` + ${taken} taken from engines` : ''
+  const back = taken > 0 ? `, ${returned} returned to them` : ''
+  return [`${deferred} deferred${engines} = ${outcomes}${back}`, ...rest].join('; ')
 }

@@ -1,4 +1,5 @@
 import { checkFunction, checkNumber, checkObject, checkOneOf, MAX_MS } from './check.ts'
+import type { Engine } from './engine.ts'
 import { AfterspanError } from './errors.ts'
 import type { RetryBudget, RetryPlan } from './retry.ts'
 import { ENDINGS, type OnEnding, PRIORITIES, type Priority, RELATIONS, type Relation } from './words.ts'
@@ -32,12 +33,34 @@ export interface TaskOptions {
   timeout?: number
   /** Default: one attempt. */
   retry?: RetryOptions
-  /** How the spans hang on the trace of the request. Default `'child'`; `'link'` for a deferral with a delay. */
+  /** How the spans hang on the trace of the request. Default `'child'`; `'link'` for a deferral with a delay, and on an engine. */
   relation?: Relation
+  /** An existing queue that runs it. Default: that of `createTasks`, or none: this process. `false`: this process. */
+  engine?: Engine | false
+}
+
+/**
+ * Checks a payload at `defer` and again where it is run: a function that returns the payload or throws, or a schema of any
+ * library that implements Standard Schema (zod, valibot, arktype).
+ */
+export type Schema<P> =
+  | ((payload: unknown) => P)
+  | { readonly '~standard': { validate(value: unknown): SchemaResult | Promise<SchemaResult> } }
+
+type SchemaResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly { readonly message: string }[] }
+
+/** Options of `tasks.define` for a task that an engine runs. */
+export interface EngineTaskOptions<P = unknown> extends TaskOptions {
+  /** Where it is run: in the processes that call `tasks.work()`. */
+  engine: Engine
+  /** Default: every payload is taken that JSON can carry. */
+  schema?: Schema<P>
 }
 
 /** Options of `tasks.defineBatch`; those of `tasks.define` hold for a run of a batch, `retry` for each item. */
-export interface BatchOptions<P = unknown> extends TaskOptions {
+export interface BatchOptions<P = unknown> extends Omit<TaskOptions, 'engine'> {
   /** How many items may run together: 1 to 10,000. Default 100. */
   maxSize?: number
   /** How long the first item waits for others, in ms: 0 to 2^31 - 1. Default 1,000. */
@@ -90,6 +113,8 @@ export interface SchedulingOptions {
   retry?: RetryOptions
   /** Default of every task. */
   relation?: Relation
+  /** Default of every task of `define`; batches, one-off tasks and promises always run in this process. */
+  engine?: Engine
   limits?: Limits
   /** `false`: leave SIGTERM and SIGINT alone. */
   shutdown?: ShutdownOptions | false
@@ -123,6 +148,7 @@ export const DEFAULTS = {
   retry: { attempts: 1, initial: 1_000, factor: 2, max: 30_000, budget: { ratio: 0.2, perSecond: 10, reserve: 100 } },
   limits: { tasks: 200, routes: 200, errorTypes: 20 },
   batch: { maxSize: 100, maxWait: 1_000 },
+  work: 16,
 } as const
 
 /** The options of a task, checked and complete. */
@@ -136,6 +162,9 @@ export interface TaskPlan {
   readonly relation: Relation | undefined
   /** How items gather that run together; undefined: each runs alone. */
   readonly batch: BatchPlan | undefined
+  /** undefined: it runs in this process. */
+  readonly engine: Engine | undefined
+  readonly schema: Schema<never> | undefined
 }
 
 export interface BatchPlan {
@@ -164,7 +193,16 @@ const SOME_TIME = { min: 1, max: MAX_MS }
 
 const RETRY_OPTIONS = ['attempts', 'initial', 'factor', 'max', 'retryIf', 'budget'] satisfies (keyof RetryOptions)[]
 /** The names of all options of a task, for doors that add their own. */
-export const TASK_OPTIONS = ['priority', 'concurrency', 'timeout', 'retry', 'relation'] satisfies (keyof TaskOptions)[]
+export const TASK_OPTIONS = [
+  'priority',
+  'concurrency',
+  'timeout',
+  'retry',
+  'relation',
+  'engine',
+  'schema',
+] satisfies (keyof EngineTaskOptions)[]
+const NOT_OF_BATCHES: readonly string[] = ['engine', 'schema']
 const BATCH_OPTIONS = ['maxSize', 'maxWait', 'groupBy'] satisfies (keyof BatchOptions)[]
 const DEFER_OPTIONS = ['delay', 'priority', 'relation', 'signal', 'key'] satisfies (keyof DeferOptions)[]
 const SCHEDULING_OPTIONS = [
@@ -177,6 +215,7 @@ const SCHEDULING_OPTIONS = [
   'timeout',
   'retry',
   'relation',
+  'engine',
   'limits',
   'shutdown',
   'logger',
@@ -199,6 +238,8 @@ export function resolveSettings(options: SchedulingOptions | undefined, alsoKnow
       retry: resolveRetry(given.retry, undefined),
       relation: checkOneOf('relation', given.relation, RELATIONS),
       batch: undefined,
+      engine: checkEngine(given.engine) || undefined,
+      schema: undefined,
     },
     limits: {
       tasks: checkNumber('limits.tasks', limits.tasks, { min: 1, max: 10_000, whole: true }) ?? DEFAULTS.limits.tasks,
@@ -215,7 +256,8 @@ export function resolveSettings(options: SchedulingOptions | undefined, alsoKnow
 
 /** Checks the options of `define`; what is not given comes from `createTasks`. */
 export function resolveTask(options: TaskOptions | undefined, defaults: TaskPlan): TaskPlan {
-  const given = checkObject('options', options, TASK_OPTIONS)
+  const given = checkObject('options', options as EngineTaskOptions | undefined, TASK_OPTIONS)
+  const engine = checkEngine(given.engine) ?? defaults.engine
   return {
     priority: checkOneOf('priority', given.priority, PRIORITIES) ?? defaults.priority,
     concurrency: checkNumber('concurrency', given.concurrency, COUNT) ?? defaults.concurrency,
@@ -223,19 +265,23 @@ export function resolveTask(options: TaskOptions | undefined, defaults: TaskPlan
     retry: given.retry === undefined ? defaults.retry : resolveRetry(given.retry, defaults.retry),
     relation: checkOneOf('relation', given.relation, RELATIONS) ?? defaults.relation,
     batch: undefined,
+    engine: engine === false ? undefined : engine,
+    schema: checkSchema(given.schema) as Schema<never> | undefined,
   }
 }
 
-/** What a batch task may hang on: there is not one parent. */
-const BATCH_RELATIONS = RELATIONS.filter((relation) => relation !== 'child')
+/** What a task may hang on that has no parent: a batch has many, and one on an engine is in another process. */
+const OWN_TRACE = RELATIONS.filter((relation) => relation !== 'child')
 
 /** Checks the options of `defineBatch`. */
 export function resolveBatch<P>(options: BatchOptions<P> | undefined, defaults: TaskPlan): TaskPlan {
-  const { maxSize, maxWait, groupBy, ...rest } = checkObject('options', options, [...TASK_OPTIONS, ...BATCH_OPTIONS])
+  const known = [...TASK_OPTIONS.filter((name) => !NOT_OF_BATCHES.includes(name)), ...BATCH_OPTIONS]
+  const { maxSize, maxWait, groupBy, ...rest } = checkObject('options', options, known)
   const plan = resolveTask(rest, defaults)
   return {
     ...plan,
-    relation: checkOneOf('relation', rest.relation, BATCH_RELATIONS) ?? 'link',
+    engine: undefined,
+    relation: checkOneOf('relation', rest.relation, OWN_TRACE) ?? 'link',
     batch: {
       maxSize: checkNumber('maxSize', maxSize, { min: 1, max: 10_000, whole: true }) ?? DEFAULTS.batch.maxSize,
       maxWait: checkNumber('maxWait', maxWait, TIME) ?? DEFAULTS.batch.maxWait,
@@ -246,7 +292,7 @@ export function resolveBatch<P>(options: BatchOptions<P> | undefined, defaults: 
 
 /** @throws AfterspanError for a deferral to a batch task that asks for a parent. */
 export function checkBatchDefer({ relation }: DeferOptions): void {
-  checkOneOf('relation', relation, BATCH_RELATIONS)
+  checkOneOf('relation', relation, OWN_TRACE)
 }
 
 /** Checks the options of one deferral. */
@@ -306,6 +352,39 @@ function resolveShutdown(shutdown: ShutdownOptions | false | undefined): Require
   if (shutdown === false) return undefined
   const given = checkObject('shutdown', shutdown, ['grace'])
   return { grace: checkNumber('shutdown.grace', given.grace, TIME) ?? DEFAULTS.grace }
+}
+
+function checkEngine(engine: Engine | false | undefined): Engine | false | undefined {
+  if (engine === undefined || engine === false) return engine
+  if (typeof engine?.define === 'function') return engine
+  throw new AfterspanError(
+    'ERR_AFTERSPAN_OPTION',
+    `Expected \`engine\` to be what bullmq() or pgBoss() returned, or false, got ${engine === null ? 'null' : typeof engine}.`,
+  )
+}
+
+function checkSchema<P>(schema: Schema<P> | undefined): Schema<P> | undefined {
+  if (schema === undefined || typeof schema === 'function') return schema
+  if (typeof schema?.['~standard']?.validate === 'function') return schema
+  throw new AfterspanError(
+    'ERR_AFTERSPAN_OPTION',
+    `Expected \`schema\` to be a function or a Standard Schema, got ${schema === null ? 'null' : typeof schema}.`,
+  )
+}
+
+/** What of a task cannot be on an engine, whichever it is. */
+export function checkEngineTask(name: string, plan: TaskPlan): void {
+  if (plan.relation === 'child') {
+    throw new AfterspanError(
+      'ERR_AFTERSPAN_ENGINE',
+      `Task "${name}" runs on an engine, in a trace of its own: its \`relation\` is 'link' or 'none', not 'child'.`,
+    )
+  }
+}
+
+/** @throws AfterspanError for a deferral to an engine that asks for a parent. */
+export function checkEngineDefer({ relation }: DeferOptions): void {
+  checkOneOf('relation', relation, OWN_TRACE)
 }
 
 function checkLogger(logger: Logger | undefined): Logger | undefined {

@@ -1,6 +1,6 @@
 /** When a failed attempt is made again: resolved options, the decision, the backoff, the budget. */
 
-import { Abandon, RetryAfter } from './errors.ts'
+import { Abandon, AfterspanError, RetryAfter } from './errors.ts'
 
 export interface RetryBudget {
   /** Retries allowed per first attempt, on average: 0.2 lets an outage add a fifth to the load. */
@@ -38,7 +38,7 @@ export function delayBeforeRetry(
   random: () => number,
   hookThrew: (error: unknown) => void,
 ): number | undefined {
-  if (attempt >= plan.attempts || is(error, Abandon)) return undefined
+  if (attempt >= plan.attempts || is(error, Abandon) || isHopeless(error)) return undefined
   try {
     if (plan.retryIf !== undefined && !plan.retryIf(error)) return undefined
   } catch (thrown) {
@@ -46,6 +46,11 @@ export function delayBeforeRetry(
     return undefined
   }
   return is(error, RetryAfter) ? error.delay : backoff(plan, attempt, random())
+}
+
+/** A wrong payload does not get better, nor does a task that is not known. */
+function isHopeless(error: unknown): boolean {
+  return is(error, AfterspanError) && ['ERR_AFTERSPAN_PAYLOAD', 'ERR_AFTERSPAN_UNKNOWN_TASK'].includes(error.code)
 }
 
 /** `instanceof` for things that were thrown, some of which are Proxies whose traps throw. */

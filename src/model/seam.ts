@@ -16,10 +16,17 @@ export interface AttemptEnd {
  * after the scheduler has changed its own state, so an observer sees counts that balance. An observer must not throw.
  *
  * For one deferral the calls are: `deferred`; any number of `entered`; for each attempt `attemptStarted` and
- * `attemptEnded`; `finished` once. A dropped one has `deferred` and `finished` alone.
+ * `attemptEnded`; `finished` once. A dropped one has `deferred` and `finished` alone. A job that an engine gave has `taken` in
+ * place of `deferred`, one attempt, and either `finished` or `returned`.
  */
 export interface Observer<J> {
   deferred(job: J): void
+  /** An engine has given this job to this process. */
+  taken(job: J): void
+  /** A job that was taken is the engine's again. */
+  returned(job: J): void
+  /** The engine has given a job that was taken to somebody else, or may have. */
+  lost(job: J): void
   /** The deferral is in a new state; `from` is undefined for the first. */
   entered(job: J, state: State, from: State | undefined): void
   /** The attempt `job.attempt` is about to run; `job.wait` is how long it waited, in ms. */

@@ -22,6 +22,10 @@ export type Outcome = (typeof OUTCOMES)[number]
 export const RELATIONS = ['child', 'link', 'none'] as const
 export type Relation = (typeof RELATIONS)[number]
 
+/** Where a task can be in an engine: failed ones are kept there to be looked at. */
+export const ENGINE_STATES = ['waiting', 'delayed', 'active', 'failed'] as const
+export type EngineState = (typeof ENGINE_STATES)[number]
+
 /** What to do with a request's held tasks when its response was aborted or ended in an error. */
 export const ENDINGS = ['run', 'cancel'] as const
 export type OnEnding = (typeof ENDINGS)[number]

@@ -13,6 +13,11 @@
  *                                                                                                └→ failed
  *     cancel leads from every state to cancelled.
  *
+ * A job for an engine (`offer`) is ready from `defer` on, in no queue of ours, until the engine has it (handed_off) or has
+ * refused it (dropped). What an engine gives to this process (`take`) runs at once, in no slot of ours, since its consumer has
+ * its own limit. It leaves as completed, failed or cancelled, or is returned to the engine for another attempt, once the engine
+ * has acknowledged it; until then it stays running, so that each outcome is counted once over all processes.
+ *
  * - held: its request has not been answered. `trigger` fires once, at the end of the response; `maxHold` fires for it
  *   when that never comes.
  * - delayed, retrying: only time stands between it and readiness. It holds no slot.
@@ -60,10 +65,19 @@ export interface SchedulerOptions<J extends Job> {
   readonly groupOf: (job: J) => string | undefined
   /** Aborts the signal of the running attempt. */
   readonly abort: (job: J, reason: Error) => void
+  /** Tells the engine how an attempt of a job that it gave has ended; `settleTaken` follows when it has taken note. */
+  readonly acknowledge: (job: J, verdict: Verdict) => void
   readonly observer: Observer<J>
   /** `retryIf` threw. */
   readonly hookThrew: (error: unknown) => void
 }
+
+/** What becomes of a job that an engine gave to this process. */
+export type Verdict =
+  | { readonly outcome: 'completed' }
+  | { readonly outcome: 'failed'; readonly error: unknown }
+  /** @property delay ms; @property failed the attempt counts against its attempts. */
+  | { readonly outcome: 'returned'; readonly delay: number; readonly failed: boolean; readonly error: unknown }
 
 export class Scheduler<J extends Job> {
   readonly clock: Clock
@@ -78,6 +92,9 @@ export class Scheduler<J extends Job> {
   readonly #states: Record<State, number> = { held: 0, delayed: 0, ready: 0, running: 0, retrying: 0 }
   readonly #whenIdle: (() => void)[] = []
   #deferred = 0
+  #taken = 0
+  #returned = 0
+  #offered = 0
   #zombies = 0
   readonly #tasks: TaskQueue<J>[] = []
   #used = 0
@@ -144,12 +161,94 @@ export class Scheduler<J extends Job> {
     }
   }
 
+  /**
+   * Takes in a job that goes to an engine; `conclude` follows.
+   *
+   * @param refusal As in `defer`.
+   * @returns Whether it is to be sent.
+   */
+  offer(job: J, refusal?: AfterspanError): boolean {
+    this.#deferred++
+    const error = refusal ?? this.#overload()
+    if (error !== undefined) {
+      job.error = error
+      this.#observer.deferred(job)
+      this.#finish(job, 'dropped')
+      return false
+    }
+    job.readyAt = job.deferredAt
+    job.task.offered.add(job)
+    this.#offered++
+    this.#enter(job, 'ready', true)
+    return true
+  }
+
+  /** The engine has it, or never will. Without effect when it has an outcome already. */
+  conclude(job: J, outcome: 'handed_off' | 'dropped' | 'cancelled', error?: unknown): void {
+    if (!job.task.offered.delete(job)) return
+    this.#offered--
+    job.error = error
+    this.#finish(job, outcome)
+  }
+
+  /**
+   * Runs a job that an engine has given to this process, at once.
+   *
+   * @param attempt The how manieth start of it this is, from 1.
+   * @param wait How long it has waited for it, ms.
+   */
+  take(job: J, attempt: number, wait: number): void {
+    const now = this.clock.now()
+    this.#taken++
+    const run: Run<J> = { job, live: true, taken: true }
+    job.attempt = attempt
+    job.readyAt = now - wait
+    job.startedAt = now
+    job.run = run
+    this.#runs.add(run)
+    if (job.failures === 0) job.task.tokens(now)?.deposit()
+    if (job.task.plan.timeout !== undefined) this.#timers.set(job, now + job.task.plan.timeout)
+    this.#states.running++
+    job.state = 'running'
+    this.#observer.taken(job)
+    this.#observer.entered(job, 'running', undefined)
+    this.#run(run)
+  }
+
+  /** The engine has taken note of how an attempt ended; undefined: the job is its own again. */
+  settleTaken(job: J, outcome: 'completed' | 'failed' | 'cancelled' | undefined): void {
+    if (job.state !== 'running' || job.run !== undefined) return
+    if (outcome !== undefined) {
+      this.#finish(job, outcome)
+      return
+    }
+    this.#states.running--
+    this.#returned++
+    job.state = undefined
+    this.#observer.returned(job)
+    this.#whenUnfinishedIsZero()
+  }
+
+  /** A job was taken out of an engine so that nobody runs it. */
+  takeOut(job: J, reason: unknown): void {
+    this.#taken++
+    this.#observer.taken(job)
+    job.error = new CancelledError(job.task.name, reason)
+    this.#finish(job, 'cancelled')
+  }
+
+  /** The engine has given a job that runs here to somebody else: what it does is done twice, so it is aborted. */
+  lose(job: J): void {
+    this.#observer.lost(job)
+    if (job.run?.live === true) this.cancel(job, 'the engine has given it to another process')
+  }
+
   /** Takes in work that runs already: no queue, no slot; it ends with `settle`. */
   adopt(job: J): Run<J> {
     this.#deferred++
     job.attempt = 1
     job.readyAt = job.startedAt = job.deferredAt
-    const run = { job, live: true }
+    const run = { job, live: true, taken: false }
     job.run = run
     this.#enter(job, 'running', true)
     this.#observer.attemptStarted(job)
@@ -172,9 +271,11 @@ export class Scheduler<J extends Job> {
   /** Ends the deferral as cancelled, in whatever state it is; false when it has an outcome already. */
   cancel(job: J, reason?: unknown): boolean {
     const state = job.state
-    if (state === undefined) return false
+    if (state === undefined || job.task.offered.has(job)) return false
     const error = new CancelledError(job.task.name, reason)
     if (state === 'running') {
+      // Its attempt has ended, and an engine is being told.
+      if (job.run === undefined) return false
       // Others that run with it go on.
       if ((job.run!.batch?.live ?? 1) === 1) this.#abort(job, error)
       // The abort may have made the handler settle at once, and so ended the attempt.
@@ -213,6 +314,9 @@ export class Scheduler<J extends Job> {
     this.#lastStart = Number.NEGATIVE_INFINITY
     for (const job of this.#waitingJobs()) this.cancel(job, reason)
     for (const run of [...this.#runs]) if (run.live) this.cancel(run.job, reason)
+    for (const task of this.#tasks) {
+      for (const job of task.offered) this.conclude(job, 'dropped', closedBeforeAccepted(task.name))
+    }
   }
 
   /** Resolves when every deferral has its outcome; zombies are not waited for. */
@@ -224,6 +328,8 @@ export class Scheduler<J extends Job> {
   ledger(): Ledger {
     return {
       deferred: this.#deferred,
+      taken: this.#taken,
+      returned: this.#returned,
       outcomes: { ...this.#outcomes },
       states: { ...this.#states },
       zombies: this.#zombies,
@@ -232,7 +338,7 @@ export class Scheduler<J extends Job> {
 
   #overload(): AfterspanError | undefined {
     // What finds a free slot does not wait: a burst of as many as may run is no overload.
-    const starting = Math.min(this.#states.ready, Math.max(0, this.#limit - this.#used))
+    const starting = Math.min(this.#states.ready - this.#offered, Math.max(0, this.#limit - this.#used))
     if (this.waiting - starting < this.#options.queueLimit) return undefined
     return new AfterspanError(
       'ERR_AFTERSPAN_QUEUE_FULL',
@@ -346,7 +452,7 @@ export class Scheduler<J extends Job> {
   #pump(): void {
     if (this.#pumping) return
     this.#pumping = true
-    while (this.#states.ready > 0 && this.#used < this.#limit) {
+    while (this.#states.ready > this.#offered && this.#used < this.#limit) {
       const now = this.clock.now()
       if (!this.#turn.allows(now)) break
       const job = this.#ready.take(now)
@@ -358,9 +464,14 @@ export class Scheduler<J extends Job> {
   }
 
   #start(job: J, now: number): void {
-    const run: Run<J> = { job, live: true }
+    const run: Run<J> = { job, live: true, taken: false }
     this.#takeSlot(job.task as TaskQueue<J>)
     this.#startAttempt(run, now)
+    this.#run(run)
+  }
+
+  #run(run: Run<J>): void {
+    const { job } = run
     this.#observer.attemptStarted(job)
     try {
       this.#await(run, this.#options.execute(job))
@@ -433,7 +544,7 @@ export class Scheduler<J extends Job> {
     }
     // Once only, whatever a thenable does.
     if (!this.#runs.delete(run)) return
-    this.#freeSlot(run.job.task as TaskQueue<J>)
+    if (!run.taken) this.#freeSlot(run.job.task as TaskQueue<J>)
     if (run.live) this.#endAttempt(run.job, result, error, { runsOn: false, final: false })
     else this.#zombieEnded(run.job)
     this.#pump()
@@ -480,10 +591,26 @@ export class Scheduler<J extends Job> {
     }
     job.error = error
     this.#observer.attemptEnded(job, { result, error, duration: Math.max(0, now - job.startedAt), zombie })
-    if (result === 'ok') this.#finish(job, 'completed')
+    if (run.taken) this.#options.acknowledge(job, this.#verdict(job, result, error, now))
+    else if (result === 'ok') this.#finish(job, 'completed')
     else if (result === 'cancelled') this.#finish(job, 'cancelled')
     else if (final) this.#finish(job, 'failed')
     else this.#retryOrFail(job, error, now)
+  }
+
+  /** What an engine is told. A cancelled attempt goes back to it whole, since only this process wanted it to end. */
+  #verdict(job: J, result: Result, error: unknown, now: number): Verdict {
+    if (result === 'ok') return { outcome: 'completed' }
+    if (result === 'cancelled') return { outcome: 'returned', delay: 0, failed: false, error }
+    const { hookThrew, random } = this.#options
+    const plan = { ...job.task.plan.retry, attempts: job.attempts }
+    const delay = delayBeforeRetry(plan, job.failures + 1, error, random, hookThrew)
+    if (delay === undefined) return { outcome: 'failed', error }
+    if (job.task.tokens(now)?.withdraw(now) === false) {
+      this.#observer.retryRefused(job)
+      return { outcome: 'failed', error }
+    }
+    return { outcome: 'returned', delay, failed: true, error }
   }
 
   #retryOrFail(job: J, error: unknown, now: number): void {
@@ -519,6 +646,10 @@ export class Scheduler<J extends Job> {
     this.#outcomes[outcome]++
     if (job.key !== undefined && job.task.keys.get(job.key) === (job as Job)) job.task.keys.delete(job.key)
     this.#observer.finished(job, outcome, from)
+    this.#whenUnfinishedIsZero()
+  }
+
+  #whenUnfinishedIsZero(): void {
     if (this.unfinished === 0 && this.#whenIdle.length > 0) for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
@@ -528,6 +659,13 @@ export class Scheduler<J extends Job> {
     for (const task of this.#tasks) for (const job of task.readyJobs()) jobs.push(job)
     return jobs
   }
+}
+
+function closedBeforeAccepted(task: string): AfterspanError {
+  return new AfterspanError(
+    'ERR_AFTERSPAN_CLOSED',
+    `Task "${task}" was still on its way to its engine when the process closed, which may or may not have it.`,
+  )
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

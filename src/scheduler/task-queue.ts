@@ -8,6 +8,8 @@ export interface Run<J> {
   readonly job: J
   /** The attempt has not ended; when it has and the run remains, the run is a zombie. */
   live: boolean
+  /** An engine has given the job to this process: it holds no slot of ours. */
+  readonly taken: boolean
   /** What it shares with those that run with it: how many of their attempts have not ended. */
   readonly batch?: { live: number }
 }
@@ -37,6 +39,9 @@ export class Job implements Ranked {
   /** Why it did not complete. */
   error: unknown = undefined
   run: Run<this> | undefined = undefined
+  /** Of a job that an engine gave: how many attempts have failed before this one, and how many it may have in all. */
+  failures = 0
+  attempts = 0
 
   /** Where it gathers with others, while it is ready. */
   batch: Batch<this> | undefined = undefined
@@ -120,7 +125,7 @@ export class BatchRun<J extends Job> {
   live: number
 
   constructor(jobs: readonly J[]) {
-    this.runs = jobs.map((job) => ({ job, live: true, batch: this }))
+    this.runs = jobs.map((job) => ({ job, live: true, taken: false, batch: this }))
     this.live = jobs.length
   }
 }
@@ -134,6 +139,8 @@ export class TaskQueue<J extends Job> {
   running = 0
   zombies = 0
   readonly keys = new Map<string, J>()
+  /** Those that are on their way to an engine, the oldest first. */
+  readonly offered = new Set<J>()
   /** Those that have not started, and of these, by group, the one that takes jobs in. */
   readonly batches = new Set<Batch<J>>()
   readonly gathering = new Map<string, Batch<J>>()
@@ -179,7 +186,8 @@ export class TaskQueue<J extends Job> {
 
   /** When its oldest ready job became ready, clock ms; undefined when none is. */
   oldestReadyAt(): number | undefined {
-    let oldest: number | undefined
+    const [offered] = this.offered
+    let oldest = offered?.readyAt
     for (const priority of PRIORITIES) {
       const first = this.lanes[priority].first
       if (first !== undefined && (oldest === undefined || first.readyAt < oldest)) oldest = first.readyAt

@@ -15,6 +15,9 @@ export interface CountedJob {
 /** The figures of one task, or of all together. Since the start of the process, but for the failure ratio. */
 export interface TaskFigures {
   readonly deferred: number
+  /** Given to this process by an engine, and of these, given back for another attempt. */
+  readonly taken: number
+  readonly returned: number
   readonly completed: number
   readonly failed: number
   readonly cancelled: number
@@ -45,6 +48,8 @@ export interface TaskFigures {
 
 class Counts {
   deferred = 0
+  taken = 0
+  returned = 0
   zombies = 0
   retries = 0
   deduplicated = 0
@@ -74,6 +79,18 @@ export class Figures implements Observer<CountedJob> {
   deferred(job: CountedJob): void {
     this.#of(job.label).deferred++
   }
+
+  taken(job: CountedJob): void {
+    this.#of(job.label).taken++
+  }
+
+  returned(job: CountedJob): void {
+    const counts = this.#of(job.label)
+    counts.states.running--
+    counts.returned++
+  }
+
+  lost(): void {}
 
   entered(job: CountedJob, state: State, from: State | undefined): void {
     const { states } = this.#of(job.label)
@@ -139,6 +156,8 @@ export class Figures implements Observer<CountedJob> {
     const recent = { completed: 0, failed: 0, seconds: WINDOW / 1000 }
     for (const counts of all) {
       sum.deferred += counts.deferred
+      sum.taken += counts.taken
+      sum.returned += counts.returned
       sum.zombies += counts.zombies
       sum.retries += counts.retries
       sum.deduplicated += counts.deduplicated
@@ -155,6 +174,8 @@ export class Figures implements Observer<CountedJob> {
     const decided = recent.completed + recent.failed
     return {
       deferred: sum.deferred,
+      taken: sum.taken,
+      returned: sum.returned,
       ...sum.outcomes,
       waiting: sum.states.held + sum.states.delayed + sum.states.ready + sum.states.retrying,
       running: sum.states.running,

@@ -36,6 +36,39 @@ export const METRICS = {
     attributes: ['task.name', 'task.outcome'],
     prometheus: 'afterspan_task_finished_total',
   },
+  taken: {
+    name: 'afterspan.task.taken',
+    kind: 'counter',
+    unit: '{task}',
+    description: 'Tasks that this process has taken from an engine.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_taken_total',
+  },
+  returned: {
+    name: 'afterspan.task.returned',
+    kind: 'counter',
+    unit: '{task}',
+    description: 'Tasks taken from an engine that it has back: for another attempt, or because this process ends.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_returned_total',
+  },
+  redelivered: {
+    name: 'afterspan.task.redelivered',
+    kind: 'counter',
+    unit: '{task}',
+    description: 'Tasks taken from an engine that another process had taken before and never said how they ended.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_redelivered_total',
+  },
+  lost: {
+    name: 'afterspan.task.lost',
+    kind: 'counter',
+    unit: '{attempt}',
+    description:
+      'Attempts that lost their lock in the engine: the task is another process’s, and is or was done twice.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_lost_total',
+  },
   attempts: {
     name: 'afterspan.task.attempts',
     kind: 'counter',
@@ -124,6 +157,39 @@ export const METRICS = {
     attributes: ['task.name'],
     prometheus: 'afterspan_task_heap_bytes',
   },
+  engineJobs: {
+    name: 'afterspan.engine.jobs',
+    kind: 'gauge',
+    unit: '{task}',
+    description: 'What the engine holds, by state; every process that defines the task tells the same number.',
+    attributes: ['task.name', 'engine.state'],
+    prometheus: 'afterspan_engine_jobs',
+  },
+  engineOldest: {
+    name: 'afterspan.engine.oldest',
+    kind: 'gauge',
+    unit: 's',
+    description: 'Age of the task that has been waiting in the engine for the longest; 0 when none is.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_engine_oldest_seconds',
+  },
+  engineUp: {
+    name: 'afterspan.engine.up',
+    kind: 'gauge',
+    unit: '',
+    description:
+      'Whether the engine has said in the last 35 s what it holds (1), or the numbers are those of before (0).',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_engine_up',
+  },
+  engineConcurrency: {
+    name: 'afterspan.engine.concurrency',
+    kind: 'gauge',
+    unit: '{attempt}',
+    description: 'How many attempts of an engine task this process may run at once; 0 when it does not consume.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_engine_concurrency',
+  },
   limit: {
     name: 'afterspan.concurrency.limit',
     kind: 'gauge',
@@ -182,14 +248,6 @@ export type MetricKey = keyof typeof METRICS
  * them, which say that they are off.
  */
 export const RESERVED_METRICS = {
-  taken: {
-    name: 'afterspan.task.taken',
-    kind: 'counter',
-    unit: '{task}',
-    description: 'Tasks that this process has taken from an engine.',
-    attributes: ['task.name'],
-    prometheus: 'afterspan_task_taken_total',
-  },
   blocked: {
     name: 'afterspan.task.blocked',
     kind: 'histogram',

@@ -6,6 +6,8 @@ import {
   metrics,
   type Observable,
 } from '@opentelemetry/api'
+import type { Depth } from '../model/engine.ts'
+import { ENGINE_STATES } from '../model/words.ts'
 import { BYTES_BUCKETS, METRICS, type MetricKey, SCOPE, SECONDS_BUCKETS } from './catalogue.ts'
 import { selfHealth } from './self-health.ts'
 import { TaskTally } from './tally.ts'
@@ -16,6 +18,16 @@ export interface GaugeSource {
   used(): number
   /** Label and age in ms of the oldest ready task, of every task. */
   oldest(): Iterable<readonly [label: string, age: number]>
+  /** What the engines hold, of every task that runs on one. */
+  engines(): Iterable<readonly [label: string, reading: EngineReading]>
+}
+
+export interface EngineReading {
+  /** How many attempts this process may run at once. */
+  readonly concurrency: number
+  /** It has answered of late. */
+  readonly up: boolean
+  readonly depth: Depth | undefined
 }
 
 /** How often to look whether the app has registered a MeterProvider by now, ms. */
@@ -131,9 +143,16 @@ export class MetricRegistry {
       result.observe(to.zombies, tally.zombies.value, attributes)
       result.observe(to.deduplicated, tally.deduplicated.value, attributes)
       result.observe(to.retriesRefused, tally.retriesRefused.value, attributes)
+      if (tally.engine !== undefined) {
+        result.observe(to.taken, tally.engine.taken.value, attributes)
+        result.observe(to.returned, tally.engine.returned.value, attributes)
+        result.observe(to.redelivered, tally.engine.redelivered.value, attributes)
+        result.observe(to.lost, tally.engine.lost.value, attributes)
+      }
       if (tally.cpu !== undefined) result.observe(to.cpu, tally.cpu.value, tally.cpu.attributes)
       result.observe(to.oldest, (ages.get(label) ?? 0) / 1000, attributes)
     }
+    this.#observeEngines(result, to)
     let limit = 0
     let used = 0
     for (const source of this.sources) {
@@ -144,6 +163,30 @@ export class MetricRegistry {
     result.observe(to.used, used)
     result.observe(to.uptime, process.uptime())
     for (const { metric, reason, count } of selfHealth.entries()) result.observe(to[metric], count, { reason })
+  }
+
+  #observeEngines(result: BatchObservableResult, to: Record<ObservableKey, Observable>): void {
+    const readings = new Map<string, EngineReading>()
+    for (const source of this.sources) {
+      for (const [label, { concurrency, up, depth }] of source.engines()) {
+        const known = readings.get(label)
+        readings.set(label, {
+          concurrency: concurrency + (known?.concurrency ?? 0),
+          up: up && known?.up !== false,
+          depth: depth ?? known?.depth,
+        })
+      }
+    }
+    for (const [label, { concurrency, up, depth }] of readings) {
+      const { attributes } = this.tally(label).deferred
+      result.observe(to.engineUp, up ? 1 : 0, attributes)
+      result.observe(to.engineConcurrency, concurrency, attributes)
+      if (depth === undefined) continue
+      for (const state of ENGINE_STATES) {
+        result.observe(to.engineJobs, depth[state], { ...attributes, 'engine.state': state })
+      }
+      result.observe(to.engineOldest, depth.oldest, attributes)
+    }
   }
 
   #ages(): Map<string, number> {

@@ -6,8 +6,9 @@ export const REASONS = {
    *  `shutdown`: still unsent when the time for shutting down was over. */
   lost: ['queue_full', 'export_failed', 'shutdown'],
   capped: ['task_names', 'routes', 'error_types'],
-  /** `span`, `metric`: the OpenTelemetry SDK threw · `listener`: one of `tasks.on` · `retry_if`, `group_by`, `logger`. */
-  caught: ['span', 'metric', 'listener', 'retry_if', 'group_by', 'logger'],
+  /** `span`, `metric`: the OpenTelemetry SDK threw · `listener`: one of `tasks.on` · `retry_if`, `group_by`, `logger` ·
+   *  `engine`: an engine gave an error outside a send, or could not be told how an attempt ended. */
+  caught: ['span', 'metric', 'listener', 'retry_if', 'group_by', 'logger', 'engine'],
 } as const
 
 export type LossReason = (typeof REASONS.lost)[number]

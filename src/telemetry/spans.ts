@@ -2,9 +2,11 @@ import {
   type Attributes,
   type Context,
   type Link,
+  propagation,
   ROOT_CONTEXT,
   type Span,
   type SpanContext,
+  SpanKind,
   type SpanOptions,
   SpanStatusCode,
   type Tracer,
@@ -16,6 +18,8 @@ import type { Origin } from '../model/origin.ts'
 import type { AttemptEnd } from '../model/seam.ts'
 import type { Outcome, Priority, Relation } from '../model/words.ts'
 import { SCOPE } from './catalogue.ts'
+import { clean } from './names.ts'
+import { traceparentOf } from './traceparent.ts'
 
 /** What the spans need to know of a deferral; `trace` is theirs to keep. */
 export interface Traced {
@@ -34,6 +38,22 @@ export interface Traced {
   /** The context in which it was deferred. */
   readonly context: Context
   readonly trace: Trace
+  /** Why it did not complete, or was not accepted. */
+  readonly error: unknown
+  /** Of the engine that runs it; undefined where this process does. */
+  readonly queue: MessagingQueue | undefined
+  /** A process had taken it from its engine before, and never said how it ended. */
+  readonly redelivered: boolean
+  /** By how much the clock of the process that sent it was ahead, at least, ms; 0 where that did not show. */
+  readonly skew: number
+}
+
+/** Where a message goes or comes from, in the words of OpenTelemetry's semantic conventions for messaging. */
+export interface MessagingQueue {
+  /** `messaging.system`. */
+  readonly system: string
+  /** `messaging.destination.name`. */
+  readonly name: string
 }
 
 /** The spans of one deferral. */
@@ -79,6 +99,10 @@ export const LONGEST_DEFER_SPAN = 60_000
  *
  * An attempt after the first is linked to the one before it and never nested in it.
  *
+ * - link over an engine: `send {queue}` (PRODUCER) in the origin's trace until the engine has it; in the process that runs it each
+ *   attempt is `process {queue}` (CONSUMER), the root of a trace of its own and linked to it, and a short `started {name}` in
+ *   the origin's trace links back.
+ *
  * Jobs that run together have one span, `task {name}`: the root of a trace of its own, linked to what each of them was asked
  * by (and to its attempt before), and each of them links back.
  */
@@ -90,6 +114,10 @@ export class Spans {
   }
 
   deferred(job: Traced): void {
+    if (job.queue !== undefined) {
+      this.#send(job, job.queue)
+      return
+    }
     if (job.relation !== 'link' || job.parent === undefined) return
     const span = this.#tracer.startSpan(
       `defer ${job.trace.name}`,
@@ -101,10 +129,41 @@ export class Spans {
     else job.trace.waiting = span
   }
 
+  #send(job: Traced, queue: MessagingQueue): void {
+    const attributes = { ...attributesOf(job), ...messaging('send', queue, job.id) }
+    if (job.delay > 0) attributes['task.delay'] = job.delay / 1000
+    const options = { kind: SpanKind.PRODUCER, attributes }
+    job.trace.waiting = this.#tracer.startSpan(`send ${clean(queue.name)}`, options, under(job.context, job.parent))
+  }
+
+  /** W3C trace context and baggage of the `send` span. */
+  carrier(job: Traced): Record<string, string> {
+    const carrier: Record<string, string> = {}
+    const { waiting } = job.trace
+    if (waiting === undefined) return carrier
+    propagation.inject(trace.setSpan(job.context, waiting), carrier)
+    // Where no propagator is registered.
+    const traceparent = carrier.traceparent ?? traceparentOf(waiting.spanContext())
+    if (traceparent !== undefined) carrier.traceparent = traceparent
+    return carrier
+  }
+
+  /** A running attempt has lost its lock in the engine. */
+  lost(job: Traced): void {
+    job.trace.attempt?.setAttribute('task.lock_lost', true)
+    job.trace.attempt?.addEvent('lock lost', { 'task.id': job.id })
+  }
+
   /** Ends a `defer` span whose task has not started, because it waits too long or because it never will. */
   gaveUpWaiting(job: Traced, outcome?: Outcome): void {
-    if (outcome !== undefined) job.trace.waiting?.setAttribute('task.outcome', outcome)
-    job.trace.waiting?.end()
+    const { waiting } = job.trace
+    if (outcome !== undefined) waiting?.setAttribute('task.outcome', outcome)
+    if (outcome === 'dropped' && waiting?.isRecording()) {
+      const { type, message } = describeError(job.error)
+      waiting.setAttribute('error.type', type)
+      waiting.setStatus({ code: SpanStatusCode.ERROR, message })
+    }
+    waiting?.end()
     job.trace.waiting = undefined
   }
 
@@ -148,6 +207,12 @@ export class Spans {
     attributes['task.attempt'] = job.attempt
     attributes['task.wait'] = job.wait / 1000
     const options: SpanOptions = { attributes }
+    if (job.queue !== undefined) {
+      Object.assign(attributes, messaging('process', job.queue, job.id))
+      options.kind = SpanKind.CONSUMER
+      if (job.redelivered) attributes['task.redelivered'] = true
+      if (job.skew > 0) attributes['task.clock_skew'] = job.skew / 1000
+    }
     const links: Link[] | undefined = job.relation === 'link' || previous !== undefined ? [] : undefined
     if (links !== undefined) {
       const origin = asked ?? job.parent
@@ -157,7 +222,8 @@ export class Spans {
     }
     if (job.relation !== 'child') options.root = true
     const context = job.relation === 'child' ? under(job.context, job.parent) : job.context
-    const span = this.#tracer.startSpan(`task ${name}`, options, context)
+    const title = job.queue === undefined ? `task ${name}` : `process ${clean(job.queue.name)}`
+    const span = this.#tracer.startSpan(title, options, context)
     job.trace.attempt = span
     if (job.relation === 'link') this.#linkBack(job, span.spanContext())
   }
@@ -229,6 +295,16 @@ export class Spans {
       attributes['task.attempt'] = job.attempt
       this.#tracer.startSpan(`started ${job.trace.name}`, { attributes, links }, under(job.context, job.parent)).end()
     }
+  }
+}
+
+function messaging(operation: 'send' | 'process', queue: MessagingQueue, id: string): Attributes {
+  return {
+    'messaging.system': queue.system,
+    'messaging.operation.name': operation,
+    'messaging.operation.type': operation,
+    'messaging.destination.name': clean(queue.name),
+    'messaging.message.id': id,
   }
 }
 

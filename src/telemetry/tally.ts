@@ -20,6 +20,14 @@ interface Series {
 
 const series = (attributes: Attributes): Series => ({ attributes: Object.freeze(attributes), value: 0 })
 
+/** What is taken from an engine. */
+interface EngineTally {
+  readonly taken: Series
+  readonly returned: Series
+  readonly redelivered: Series
+  readonly lost: Series
+}
+
 /**
  * The counts of one task, from 0 on, so that the first failure is an increase. OpenTelemetry reads them when it collects:
  * counting costs an addition, and what is collected balances, since nothing can happen in between.
@@ -31,6 +39,8 @@ export class TaskTally {
   readonly zombies: Series
   readonly deduplicated: Series
   readonly retriesRefused: Series
+  /** Only of tasks that run on an engine. */
+  engine: EngineTally | undefined
   /** Seconds; only of tasks whose CPU time is known. */
   cpu: Series | undefined
   readonly #name: string
@@ -58,6 +68,18 @@ export class TaskTally {
     for (const [result, type] of [['ok'], ['error', 'Error'], ['timeout', 'TimeoutError'], ['cancelled']] as const) {
       this.attempts(result, type)
     }
+  }
+
+  /** It runs on an engine: what is taken from it counts from 0. */
+  useEngine(): EngineTally {
+    const task = { 'task.name': this.#name }
+    this.engine ??= {
+      taken: series({ ...task }),
+      returned: series({ ...task }),
+      redelivered: series({ ...task }),
+      lost: series({ ...task }),
+    }
+    return this.engine
   }
 
   useCpu(seconds: number): void {

@@ -1,10 +1,11 @@
 import type { Context, MeterProvider, TracerProvider } from '@opentelemetry/api'
 import type { Clock } from '../model/clock.ts'
 import { describeError } from '../model/describe-error.ts'
+import type { Carrier } from '../model/engine.ts'
 import type { Limits } from '../model/options.ts'
 import type { AttemptEnd, Observer } from '../model/seam.ts'
 import type { Outcome, State } from '../model/words.ts'
-import { type GaugeSource, MetricRegistry } from './metric-registry.ts'
+import { type EngineReading, type GaugeSource, MetricRegistry } from './metric-registry.ts'
 import { Names } from './names.ts'
 import { type CaughtReason, selfHealth } from './self-health.ts'
 import { LONGEST_DEFER_SPAN, Spans, Trace, type Traced } from './spans.ts'
@@ -35,6 +36,7 @@ export interface TelemetryOptions {
   readonly meterProvider: MeterProvider | undefined
   /** The raw name and the age in ms of the oldest ready task, of every task. */
   readonly oldest: () => Iterable<readonly [name: string, age: number]>
+  readonly engines: () => Iterable<readonly [name: string, reading: EngineReading]>
   readonly limit: () => number
   readonly used: () => number
 }
@@ -55,14 +57,39 @@ export class Telemetry implements Observer<TelemetryJob> {
     this.#clock = options.clock
     this.#spans = new Spans(options.tracerProvider)
     this.#registry = MetricRegistry.for(options.meterProvider)
-    const labelled = () => this.#labelled(options.oldest())
-    this.#source = { limit: options.limit, used: options.used, oldest: labelled }
+    this.#source = {
+      limit: options.limit,
+      used: options.used,
+      oldest: () => this.#labelled(options.oldest()),
+      engines: () => this.#labelled(options.engines()),
+    }
     this.#registry.sources.add(this.#source)
   }
 
   /** To be called when a task is defined: its series exist at 0 from then on. */
   define(name: string): void {
     this.#registry.tally(this.names.tasks.label(name))
+  }
+
+  /** To be called when a task is defined that runs on an engine. */
+  defineEngine(name: string): void {
+    this.#registry.tally(this.names.tasks.label(name)).useEngine()
+  }
+
+  /** What travels with a job to its engine; what is traced there hangs on it. */
+  carrier(job: TelemetryJob): Carrier {
+    const { origin } = job
+    const afterspan = {
+      priority: job.priority,
+      ...(origin?.method !== undefined && { method: origin.method }),
+      ...(origin?.route !== undefined && { route: origin.route }),
+    }
+    try {
+      return { ...this.#spans.carrier(job), afterspan }
+    } catch {
+      selfHealth.caught('span')
+      return { afterspan }
+    }
   }
 
   /** What a new deferral of the task carries with it. */
@@ -102,6 +129,22 @@ export class Telemetry implements Observer<TelemetryJob> {
       this.#spans.deferred(job)
       if (job.trace.waiting !== undefined) this.#watch(job)
     })
+  }
+
+  taken(job: TelemetryJob): void {
+    const { taken, redelivered } = job.trace.tally.useEngine()
+    taken.value++
+    if (job.redelivered) redelivered.value++
+  }
+
+  returned(job: TelemetryJob): void {
+    job.trace.tally.pending.running.value--
+    job.trace.tally.useEngine().returned.value++
+  }
+
+  lost(job: TelemetryJob): void {
+    job.trace.tally.useEngine().lost.value++
+    guarded('span', () => this.#spans.lost(job))
   }
 
   entered(job: TelemetryJob, state: State, from: State | undefined): void {
@@ -164,6 +207,8 @@ export class Telemetry implements Observer<TelemetryJob> {
     } catch {
       selfHealth.caught('span')
     }
+    // The process that runs it knows when its effect is there.
+    if (outcome === 'handed_off') return
     try {
       const route = job.origin?.route
       const series = tally.effect(outcome, route === undefined ? undefined : this.names.routes.label(route))
@@ -187,15 +232,15 @@ export class Telemetry implements Observer<TelemetryJob> {
     job.trace.tally.deduplicated.value++
   }
 
-  /** ms from the end of the response, or from the deferral where there is no request. */
+  /** ms from the end of the response, or from the deferral where there is no request; on an engine from when it had it. */
   #effect(job: TelemetryJob): number {
     const now = this.#clock.now()
-    const from = job.origin === undefined ? job.deferredAt : (job.origin.endedAt ?? now)
+    const from = job.origin === undefined || job.queue !== undefined ? job.deferredAt : (job.origin.endedAt ?? now)
     return Math.max(0, now - from)
   }
 
-  *#labelled(ages: Iterable<readonly [string, number]>): Iterable<readonly [string, number]> {
-    for (const [name, age] of ages) yield [this.names.tasks.label(name), age]
+  *#labelled<T>(values: Iterable<readonly [string, T]>): Iterable<readonly [string, T]> {
+    for (const [name, value] of values) yield [this.names.tasks.label(name), value]
   }
 
   #watch(job: TelemetryJob): void {

@@ -12,6 +12,8 @@ const PLAN = resolveTask(undefined, {
   retry: { attempts: 1, initial: 0, factor: 2, max: 0, retryIf: undefined, budget: undefined },
   relation: undefined,
   batch: undefined,
+  engine: undefined,
+  schema: undefined,
 })
 
 function jobOf(task: TaskQueue<Job>, priority: Priority, seq: number, readyAt: number): Job {

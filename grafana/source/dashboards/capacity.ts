@@ -241,7 +241,7 @@ export function capacity(parameters: Parameters): Dashboard {
         span: 12,
         height: 7,
         empty: ENGINES_OFF,
-        queries: [{ name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.reserved('taken', '')}[${STEP}]))` }],
+        queries: [{ name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.of('taken')}[${STEP}]))` }],
       }),
       figure({
         title: 'Handed to engines',
