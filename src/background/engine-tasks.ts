@@ -338,6 +338,7 @@ function tell(job: Deferral, taken: Taken, verdict: Verdict): Promise<boolean> {
 function handlerFor({ name, plan, handler }: EngineTask, taken: Taken, handled: () => void): Handler<never> {
   const run: Handler<unknown> = async (payload, attempt) => {
     try {
+      if (taken.refusal !== undefined) throw taken.refusal
       if (taken.task !== undefined && taken.task !== name) {
         throw new AfterspanError(
           'ERR_AFTERSPAN_UNKNOWN_TASK',

@@ -1,3 +1,4 @@
+import type { AfterspanError } from './errors.ts'
 import type { RetryPlan } from './retry.ts'
 import type { EngineState, Priority } from './words.ts'
 
@@ -125,6 +126,8 @@ export interface Taken {
   readonly previous: string | undefined
   /** A process had taken it before and never said how it ended. */
   readonly redelivered: boolean
+  /** Why it is not to be run but to fail, such as a task that has ended every process that took it; undefined: it is to be run. */
+  readonly refusal: AfterspanError | undefined
   /** When the queue had it: ms since the epoch. */
   readonly acceptedAt: number
   /** From when it might have started to when it was taken, delay and backoff not counted, in ms; negative where clocks differ. */

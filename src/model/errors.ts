@@ -39,6 +39,8 @@ export const ERRORS = {
     'The payload is not what the task’s schema asks for, or JSON cannot carry it. Send plain data; let producers and consumers have the same version of the schema.',
   ERR_AFTERSPAN_UNKNOWN_TASK:
     'A job in the queue is for a task that this process has not defined. It is kept in the engine as failed. Define the task, or use another queue.',
+  ERR_AFTERSPAN_REDELIVERED:
+    'The processes that ran the task were lost, again and again, so it is not run once more. Look whether it ends its process: by process.exit, memory, or an endless loop.',
   ERR_AFTERSPAN_WORK:
     'tasks.work() runs the tasks that have an engine, once. Define them before, and call it a single time.',
   ERR_AFTERSPAN_MISSING_PEER:

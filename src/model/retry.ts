@@ -48,9 +48,11 @@ export function delayBeforeRetry(
   return is(error, RetryAfter) ? error.delay : backoff(plan, attempt, random())
 }
 
-/** A wrong payload does not get better, nor does a task that is not known. */
+/** A wrong payload does not get better, nor does a task that is not known, or that ends its processes. */
+const HOPELESS: readonly string[] = ['ERR_AFTERSPAN_PAYLOAD', 'ERR_AFTERSPAN_UNKNOWN_TASK', 'ERR_AFTERSPAN_REDELIVERED']
+
 function isHopeless(error: unknown): boolean {
-  return is(error, AfterspanError) && ['ERR_AFTERSPAN_PAYLOAD', 'ERR_AFTERSPAN_UNKNOWN_TASK'].includes(error.code)
+  return is(error, AfterspanError) && HOPELESS.includes(error.code)
 }
 
 /** `instanceof` for things that were thrown, some of which are Proxies whose traps throw. */

@@ -178,6 +178,7 @@ export class MemoryQueue implements EngineQueue {
       attempts: this.#attempts,
       previous: job.previous,
       redelivered: job.redelivered,
+      refusal: undefined,
       acceptedAt: job.acceptedAt,
       wait: this.#engine.clock.now() - job.dueAt - this.#engine.skew,
       onLost: (listener) => {

@@ -1,0 +1,1 @@
+export { type BullMQOptions, bullmq } from './bullmq.ts'

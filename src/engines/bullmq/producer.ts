@@ -1,0 +1,68 @@
+import type { ConnectionOptions } from 'bullmq'
+
+/** The connection over which all tasks of an engine are sent. */
+export interface Producer {
+  readonly connection: ConnectionOptions
+  /** Why nothing can be sent at the moment; undefined when it can be tried. */
+  readonly trouble: Error | undefined
+  close(): void
+}
+
+/** What is used of an ioredis client. */
+interface RedisLike {
+  readonly status: string
+  on(event: string, listener: (error: Error) => void): unknown
+  disconnect(): void
+}
+
+/**
+ * A connection of the engine's own. Workers wait for Redis as long as it takes; who defers wants to know at once, so a send is
+ * refused while the connection is broken.
+ */
+export class ProducerConnection implements Producer {
+  readonly connection: ConnectionOptions
+  readonly #redis: RedisLike
+  #lastError: Error | undefined
+
+  constructor(options: ConnectionOptions, Redis: new (options: object) => object) {
+    const { url, ...rest } = options as { url?: string }
+    const settings = {
+      ...rest,
+      // For the requests that are under way when a connection breaks: they are sent again when it is mended, in time or not.
+      maxRetriesPerRequest: null,
+      retryStrategy: (times: number) => Math.min(50 * 2 ** Math.min(times, 6), 2_000),
+    }
+    const Client = Redis as unknown as new (...args: unknown[]) => RedisLike
+    this.#redis = url === undefined ? new Client(settings) : new Client(url, settings)
+    this.#redis.on('error', (error) => {
+      this.#lastError = error
+    })
+    this.#redis.on('close', () => {
+      this.#lastError ??= new Error('The connection to Redis was closed.')
+    })
+    this.#redis.on('ready', () => {
+      this.#lastError = undefined
+    })
+    this.connection = this.#redis as unknown as ConnectionOptions
+  }
+
+  get trouble(): Error | undefined {
+    return this.#redis.status === 'ready' ? undefined : this.#lastError
+  }
+
+  close(): void {
+    this.#redis.disconnect()
+  }
+}
+
+/** The app's own client: it decides what happens while Redis is away, and it stays open. */
+export class SharedProducer implements Producer {
+  readonly connection: ConnectionOptions
+  readonly trouble = undefined
+
+  constructor(connection: ConnectionOptions) {
+    this.connection = connection
+  }
+
+  close(): void {}
+}
