@@ -102,6 +102,8 @@ export interface EngineSide {
   readonly acceptance: PromiseWithResolvers<void> | undefined
   /** The engine has given it to somebody else meanwhile. */
   lost: boolean
+  /** Its handler has settled. */
+  handled?: boolean
   /** To be called when the engine knows how the attempt has ended. */
   told?: () => void
 }

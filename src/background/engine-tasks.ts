@@ -200,7 +200,10 @@ export class EngineTasks {
   async #run(task: EngineTask, taken: Taken): Promise<void> {
     const handled = Promise.withResolvers<void>()
     const told = Promise.withResolvers<void>()
-    const job = this.#newTaken(task, taken.id, taken, handled.resolve)
+    const job: Deferral = this.#newTaken(task, taken.id, taken, () => {
+      job.engine!.handled = true
+      handled.resolve()
+    })
     job.engine!.told = told.resolve
     job.failures = taken.failures
     job.attempts = taken.attempts
@@ -329,9 +332,13 @@ export class EngineTasks {
 
 function tell(job: Deferral, taken: Taken, verdict: Verdict): Promise<boolean> {
   if (verdict.outcome === 'completed') return taken.complete()
-  const failure = { error: verdict.error, traceparent: traceparentOf(job.trace.previous) }
+  const failure = {
+    error: verdict.error,
+    traceparent: traceparentOf(job.trace.previous),
+    outlives: job.engine?.handled !== true,
+  }
   if (verdict.outcome === 'failed') return taken.fail(failure)
-  return verdict.failed ? taken.retry(verdict.delay, failure) : taken.release()
+  return verdict.failed ? taken.retry(verdict.delay, failure) : taken.release(outlives)
 }
 
 /** What runs a task that was taken: its handler, once it is known to be meant and its payload to be right. */

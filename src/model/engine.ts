@@ -106,6 +106,8 @@ export interface Failure {
   readonly error: unknown
   /** Of the attempt's span, so that the next attempt can be linked to it; undefined where it is not traced. */
   readonly traceparent: string | undefined
+  /** The handler has not settled: it keeps its place in the consumer until `run` resolves. */
+  readonly outlives: boolean
 }
 
 /** A task that an engine has given to this process, for one attempt. */
@@ -140,6 +142,6 @@ export interface Taken {
   fail(failure: Failure): Promise<boolean>
   /** The attempt has failed and is to be made again. @param delay ms. */
   retry(delay: number, failure: Failure): Promise<boolean>
-  /** Gives it back as if it had not been taken. */
-  release(): Promise<boolean>
+  /** Gives it back as if it had not been taken. @param outlives As in `Failure`. */
+  release(outlives: boolean): Promise<boolean>
 }

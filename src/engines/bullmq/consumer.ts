@@ -56,34 +56,27 @@ export class BullMQConsumer implements Consumer {
   async #process(job: Job, token: string): Promise<unknown> {
     const { bull, run, settings } = this.#options
     const record = job.attemptsStarted > 1 ? latestRecord(await this.#logOf(job)) : undefined
-    const taken = new TakenJob({ bull, job, token, record, maxRedeliveries: settings.maxRedeliveries })
+    const slot = Promise.withResolvers<void>()
+    const taken = new TakenJob({
+      bull,
+      job,
+      token,
+      record,
+      maxRedeliveries: settings.maxRedeliveries,
+      outlives: () => void this.#outlived(slot.promise),
+    })
     this.#taken.set(job.id!, taken)
-    const slot = run(taken)
-    let settled = false
-    void slot.then(() => {
-      settled = true
+    void run(taken).then(() => {
+      slot.resolve()
       // Without effect when BullMQ was told.
       taken.abandon()
+      if (this.#taken.get(job.id!) === taken) this.#taken.delete(job.id!)
     })
-    try {
-      return await taken.verdict
-    } finally {
-      // BullMQ takes its place for free when this function ends; it is not while the handler runs.
-      if (!settled) void taken.acknowledged.then(() => this.#outlived(slot))
-      void taken.acknowledged.finally(() => {
-        if (this.#taken.get(job.id!) === taken) this.#taken.delete(job.id!)
-      })
-    }
+    return await taken.verdict
   }
 
+  /** BullMQ takes a place for free when it is told how the attempt ended; it is not while the handler runs. */
   async #outlived(slot: Promise<void>): Promise<void> {
-    let over = false
-    void slot.then(() => {
-      over = true
-    })
-    // Most often the handler has settled by then, and only has to say so.
-    await new Promise<void>((resolve) => setImmediate(resolve))
-    if (over) return
     this.#outliving++
     this.#adjust()
     await slot

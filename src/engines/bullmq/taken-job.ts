@@ -13,6 +13,8 @@ export interface TakenJobOptions {
   readonly record: JobRecord | undefined
   /** How often a job may be given to another process because the one before was lost. */
   readonly maxRedeliveries: number
+  /** To be called, before BullMQ knows how the attempt ended, where its handler runs on. */
+  readonly outlives: () => void
 }
 
 /** Redis has given the job to another worker. */
@@ -90,8 +92,9 @@ export class TakenJob implements Taken {
     return this.acknowledged
   }
 
-  async fail({ error, traceparent }: Failure): Promise<boolean> {
+  async fail({ error, traceparent, outlives }: Failure): Promise<boolean> {
     await this.#leaveRecord('failed', error, traceparent, 0)
+    if (outlives) this.#options.outlives()
     const { message, stack } = describeError(error)
     const final = new this.#options.bull.UnrecoverableError(message)
     if (stack !== undefined) final.stack = stack
@@ -99,8 +102,9 @@ export class TakenJob implements Taken {
     return this.acknowledged
   }
 
-  async retry(delay: number, { error, traceparent }: Failure): Promise<boolean> {
+  async retry(delay: number, { error, traceparent, outlives }: Failure): Promise<boolean> {
     await this.#leaveRecord('failed', error, traceparent, delay)
+    if (outlives) this.#options.outlives()
     const { type, message, stack } = describeError(error)
     const again = Object.assign(new Error(message), { name: type })
     if (stack !== undefined) again.stack = stack
@@ -111,8 +115,9 @@ export class TakenJob implements Taken {
     return this.acknowledged
   }
 
-  async release(): Promise<boolean> {
+  async release(outlives: boolean): Promise<boolean> {
     const { job, token, bull } = this.#options
+    if (outlives) this.#options.outlives()
     await this.#leaveRecord('given back', undefined, undefined, 0)
     try {
       await job.moveToWait(token)
