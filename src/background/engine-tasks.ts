@@ -332,11 +332,8 @@ export class EngineTasks {
 
 function tell(job: Deferral, taken: Taken, verdict: Verdict): Promise<boolean> {
   if (verdict.outcome === 'completed') return taken.complete()
-  const failure = {
-    error: verdict.error,
-    traceparent: traceparentOf(job.trace.previous),
-    outlives: job.engine?.handled !== true,
-  }
+  const outlives = job.engine?.handled !== true
+  const failure = { error: verdict.error, traceparent: traceparentOf(job.trace.previous), outlives }
   if (verdict.outcome === 'failed') return taken.fail(failure)
   return verdict.failed ? taken.retry(verdict.delay, failure) : taken.release(outlives)
 }
