@@ -37,6 +37,7 @@ function telemetry(): string {
 | \`child\` | \`task {name}\` (INTERNAL), one per attempt, under the request's SERVER span | tasks that start at their trigger |
 | \`link\` | \`defer {name}\` in the request's trace, from \`defer()\` to the start; each attempt \`task {name}\` is the root of a trace of its own. Each is linked to the other | deferrals with a delay |
 | \`none\` | \`task {name}\`, a trace of its own | nothing: ask for it |
+| \`link\`, over an engine | \`send {queue}\` (PRODUCER) in the request's trace, until the engine has it; each attempt \`process {queue}\` (CONSUMER) in the process that runs it is the root of a trace of its own, linked to it. Each attempt leaves \`started {name}\` in the request's trace, linked to the attempt | tasks with an engine |
 | \`link\`, in a batch | \`defer {name}\` in each request's trace; one \`task {name}\` for the run, linked to each of them and each to it | \`defineBatch\` |
 
 - A later attempt is linked to the one before and never nested in it: with \`child\` a sibling, with \`link\` a root of its own.
@@ -49,12 +50,17 @@ function telemetry(): string {
 | attribute | on | value |
 | --- | --- | --- |
 | \`task.name\`, \`task.id\`, \`task.priority\` | all | \`task.id\` is the same in all attempts, and the \`id\` of the handle |
-| \`task.attempt\` | \`task\`, \`started\` | from 1 |
+| \`task.attempt\` | \`task\`, \`process\`, \`started\` | from 1; on an engine the how manieth start |
 | \`task.wait\` | \`task\` | seconds that this attempt waited, intended delay and backoff not counted |
 | \`task.result\` | \`task\` | \`ok\`, \`error\`, \`timeout\`, \`cancelled\` |
 | \`task.batch.size\`, \`task.batch.failed\` | \`task\` of a batch | its items, and how many of them failed; \`task.id\` and \`task.attempt\` are on its links, \`task.id\` also on the event of a failed item |
 | \`task.cpu\`, \`task.heap\` | \`task\` in a worker thread | CPU seconds (where Node has \`process.threadCpuUsage\`), and bytes by which the thread's heap grew, below 0 after a collection |
-| \`task.outcome\` | \`defer\` | only where the task never started |
+| \`task.delay\` | \`send\` | the intended delay in seconds, where there is one |
+| \`task.redelivered\` | \`process\` | \`true\` where a process had taken it before and never said how it ended |
+| \`task.lock_lost\` | \`process\` | \`true\` where the engine gave the task to another process while this attempt ran |
+| \`task.clock_skew\` | \`process\` | by how many seconds, at least, the clock of the process that sent it is ahead; \`task.wait\` is 0 then |
+| \`messaging.system\`, \`messaging.operation.name\`, \`messaging.operation.type\`, \`messaging.destination.name\`, \`messaging.message.id\` | \`send\`, \`process\` | OpenTelemetry's semantic conventions for messaging |
+| \`task.outcome\` | \`defer\`, \`send\` | only where the task never started; \`handed_off\` on \`send\` |
 | \`error.type\` | \`task\` | class or name of what was thrown; only on \`error\` and \`timeout\` |
 | \`http.route\`, \`http.request.method\` | all | of the request, where there is one |
 

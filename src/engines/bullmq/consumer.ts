@@ -2,7 +2,7 @@ import type { Job, Worker } from 'bullmq'
 import type { ConsumeOptions, Consumer } from '../../model/engine.ts'
 import type { BullMQSettings } from './bullmq.ts'
 import { latestRecord } from './job-record.ts'
-import { NotOurs, TakenJob } from './taken-job.ts'
+import { NotOurs, TakenJob, type TakenJobOptions } from './taken-job.ts'
 
 export interface BullMQConsumerOptions extends ConsumeOptions {
   readonly bull: typeof import('bullmq')
@@ -10,6 +10,7 @@ export interface BullMQConsumerOptions extends ConsumeOptions {
   readonly queue: string
   /** The last lines of a job's log. */
   readonly logOf: (id: string, lines: number) => Promise<string[]>
+  readonly look: TakenJobOptions['look']
 }
 
 /** How many lines of a job's log are looked through for what the attempt before has left. */
@@ -25,6 +26,7 @@ export class BullMQConsumer implements Consumer {
   readonly #options: BullMQConsumerOptions
   readonly #worker: Worker
   readonly #taken = new Map<string, TakenJob>()
+  readonly #watch: NodeJS.Timeout
   #outliving = 0
   #stopped = false
 
@@ -50,11 +52,20 @@ export class BullMQConsumer implements Consumer {
     this.#worker.on('lockRenewalFailed', (ids) => {
       for (const id of ids) this.#taken.get(id)?.lose()
     })
+    this.#worker.on('locksRenewed', ({ jobIds }) => {
+      for (const id of jobIds) this.#taken.get(id)?.renewed(performance.now())
+    })
+    // Over a connection that has gone silent nobody says that a lock has run out, and Redis takes no result without it.
+    this.#watch = setInterval(() => {
+      const oldest = performance.now() - settings.lock
+      for (const taken of this.#taken.values()) if (taken.renewedAt < oldest) taken.lose()
+    }, settings.lock / 4)
+    this.#watch.unref()
     this.ready = this.#worker.waitUntilReady()
   }
 
   async #process(job: Job, token: string): Promise<unknown> {
-    const { bull, run, settings } = this.#options
+    const { bull, run, settings, look } = this.#options
     const record = job.attemptsStarted > 1 ? latestRecord(await this.#logOf(job)) : undefined
     const slot = Promise.withResolvers<void>()
     const taken = new TakenJob({
@@ -62,6 +73,7 @@ export class BullMQConsumer implements Consumer {
       job,
       token,
       record,
+      look,
       maxRedeliveries: settings.maxRedeliveries,
       outlives: () => void this.#outlived(slot.promise),
     })
@@ -107,6 +119,7 @@ export class BullMQConsumer implements Consumer {
 
   async close(): Promise<void> {
     this.#stopped = true
+    clearInterval(this.#watch)
     await this.#worker.close(true)
   }
 }

@@ -67,7 +67,12 @@ export class BullMQQueue implements EngineQueue {
   async consume(options: ConsumeOptions): Promise<Consumer> {
     const { bull, settings, name } = this.#options
     const logOf = async (id: string, lines: number) => (await this.#open().getJobLogs(id, -lines, -1)).logs
-    const consumer = new BullMQConsumer({ ...options, bull, settings, queue: name, logOf })
+    const look = async (id: string) => {
+      const job: Job | undefined = await this.#open().getJob(id)
+      if (job === undefined) return undefined
+      return { attemptsStarted: job.attemptsStarted, attemptsMade: job.attemptsMade, state: await job.getState() }
+    }
+    const consumer = new BullMQConsumer({ ...options, bull, settings, queue: name, logOf, look })
     this.#consumers.add(consumer)
     await consumer.ready
     return consumer

@@ -13,8 +13,16 @@ export interface TakenJobOptions {
   readonly record: JobRecord | undefined
   /** How often a job may be given to another process because the one before was lost. */
   readonly maxRedeliveries: number
+  /** The job as Redis has it now, and its state; undefined when it is gone. */
+  readonly look: (id: string) => Promise<JobNow | undefined>
   /** To be called, before BullMQ knows how the attempt ended, where its handler runs on. */
   readonly outlives: () => void
+}
+
+interface JobNow {
+  readonly attemptsStarted: number
+  readonly attemptsMade: number
+  readonly state: string
 }
 
 /** Redis has given the job to another worker. */
@@ -40,6 +48,8 @@ export class TakenJob implements Taken {
   readonly wait: number
   /** What the worker's processor does: it returns or throws, by how the attempt ended. */
   readonly verdict: Promise<undefined>
+  /** When its lock was last known to be ours, by `performance.now()`. */
+  renewedAt = performance.now()
   /** ms until the next attempt. */
   backoff = 0
   readonly #options: TakenJobOptions
@@ -48,6 +58,8 @@ export class TakenJob implements Taken {
   readonly #acknowledged = Promise.withResolvers<boolean>()
   readonly #listeners: (() => void)[] = []
   #lost = false
+  /** What BullMQ is to do with it. */
+  #outcome: 'completed' | 'failed' | 'retried' = 'completed'
 
   constructor(options: TakenJobOptions) {
     this.#options = options
@@ -76,6 +88,10 @@ export class TakenJob implements Taken {
     return this.#acknowledged.promise
   }
 
+  renewed(at: number): void {
+    this.renewedAt = at
+  }
+
   onLost(listener: () => void): void {
     this.#listeners.push(listener)
     if (this.#lost) listener()
@@ -96,6 +112,7 @@ export class TakenJob implements Taken {
     await this.#leaveRecord('failed', error, traceparent, 0)
     if (outlives) this.#options.outlives()
     const { message, stack } = describeError(error)
+    this.#outcome = 'failed'
     const final = new this.#options.bull.UnrecoverableError(message)
     if (stack !== undefined) final.stack = stack
     this.#verdict.reject(final)
@@ -108,6 +125,7 @@ export class TakenJob implements Taken {
     const { type, message, stack } = describeError(error)
     const again = Object.assign(new Error(message), { name: type })
     if (stack !== undefined) again.stack = stack
+    this.#outcome = 'retried'
     // BullMQ asks the strategy of its worker only for a type that it does not know.
     this.backoff = Math.round(delay)
     this.#options.job.opts.backoff = { type: 'afterspan' }
@@ -147,7 +165,8 @@ export class TakenJob implements Taken {
         return moved
       } catch (error) {
         if (!isGone(error)) throw error
-        this.#acknowledged.resolve(false)
+        // Where the connection broke before Redis could answer, the client asked again, and it was moved at the first time.
+        this.#acknowledged.resolve(await this.#wasMoved().catch(() => false))
         throw new NotOurs((error as Error).message)
       }
     }
@@ -157,6 +176,15 @@ export class TakenJob implements Taken {
       if (args[0] instanceof NotOurs) return Promise.reject(args[0])
       return watch(() => moveToFailed.apply(job, args))
     }
+  }
+
+  /** Whether the job is where this attempt wanted it, and nobody has taken it since. */
+  async #wasMoved(): Promise<boolean> {
+    const job = await this.#options.look(this.id)
+    // Those that are not kept are gone at once.
+    if (job === undefined) return this.#outcome === 'completed'
+    if (job.attemptsStarted !== this.attempt) return false
+    return this.#outcome === 'retried' ? job.attemptsMade === this.failures + 1 : job.state === this.#outcome
   }
 
   /** For the next attempt, and to be read; without it the next attempt is not linked to this one, which is worth no failure. */
