@@ -74,7 +74,7 @@ test('imports go from the doors to background to scheduler, telemetry and stats 
 const PEERS: Record<string, readonly string[]> = {
   worker: ['piscina'],
   'engines/bullmq': ['bullmq'],
-  'engines/pg-boss': ['pg-boss', 'pg', '@electric-sql/pglite', '@electric-sql/pglite-socket'],
+  'engines/pg-boss': ['pg-boss', '@electric-sql/pglite'],
 }
 
 test('only sdk and metrics import the OpenTelemetry SDK; the core needs the API alone', () => {
