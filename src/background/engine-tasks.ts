@@ -35,11 +35,15 @@ interface EngineTask {
   /** Of its consumer; 0 without one. */
   concurrency: number
   depth: { readonly read: Depth; readonly at: number } | undefined
+  /** When it was first asked what it holds, clock ms. */
+  askedAt: number | undefined
 }
 
 /** How often an engine is asked what it holds, and for how long its answer is shown, ms. */
 const ASK_EVERY = 10_000
 const ANSWER_HOLDS = 35_000
+/** How long it may take to answer for the first time, ms. */
+const FIRST_ANSWER = 5_000
 /** How long an engine may take to be told, when the process ends, how attempts ended, ms. */
 const LAST_WORDS = 5_000
 /** At most one line per task in this time, ms. */
@@ -90,6 +94,7 @@ export class EngineTasks {
       consumer: undefined,
       concurrency: 0,
       depth: undefined,
+      askedAt: undefined,
     })
     this.#options.telemetry.defineEngine(name)
     this.#stopAsking ??= clock.after(1_000, () => this.#ask(), true)
@@ -264,17 +269,21 @@ export class EngineTasks {
   }
 
   /** What the engines hold, as far as they have said so of late. */
-  *readings(): Iterable<readonly [string, EngineReading & { readonly queue: MessagingQueue }]> {
+  *readings(): Iterable<
+    readonly [string, EngineReading & { readonly queue: MessagingQueue; readonly young: boolean }]
+  > {
     const now = this.#options.clock.now()
-    for (const { name, concurrency, depth, messaging } of this.#tasks.values()) {
+    for (const { name, concurrency, depth, messaging, askedAt } of this.#tasks.values()) {
       const up = depth !== undefined && now - depth.at <= ANSWER_HOLDS
-      yield [name, { concurrency, up, depth: up ? depth.read : undefined, queue: messaging }]
+      const young = depth === undefined && now - (askedAt ?? now) < FIRST_ANSWER
+      yield [name, { concurrency, up, young, depth: up ? depth.read : undefined, queue: messaging }]
     }
   }
 
   async #ask(): Promise<void> {
     const { clock } = this.#options
     for (const task of this.#tasks.values()) {
+      task.askedAt ??= clock.now()
       // A reading that hangs must not keep the others from being asked, so nothing waits for it.
       task.queue.depth().then(
         (read) => {

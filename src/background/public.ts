@@ -32,6 +32,8 @@ export interface EngineFigures {
   readonly queue: string
   /** How many attempts this process may run at once; 0 where it does not consume. */
   readonly concurrency: number
+  /** Whether it has said so in the last 35 s; null as long as it has not been asked, or only just. */
+  readonly up: boolean | null
   /** What the engine holds; null where it has not said so in the last 35 s. `oldest` in seconds. */
   readonly holds: Depth | null
 }

@@ -287,11 +287,12 @@ export class Tasks {
       queue: { limit: this.#settings.queueLimit, waiting: this.#scheduler.waiting },
       state: this.#closedSince === ENDLESS ? 'open' : this.#draining ? 'draining' : 'closed',
       ledger: this.ledger(),
-      engines: [...this.#engines.readings()].map(([task, { concurrency, depth, queue }]) => ({
+      engines: [...this.#engines.readings()].map(([task, { concurrency, up, young, depth, queue }]) => ({
         task,
         system: queue.system,
         queue: queue.name,
         concurrency,
+        up: young ? null : up,
         holds: depth ?? null,
       })),
       ...this.#figures.read(ages),
@@ -479,8 +480,10 @@ export class Tasks {
   }
 
   #leftBehind(): string | undefined {
-    if (this.#scheduler.unfinished === 0) return undefined
-    return `afterspan: the process exits with unfinished tasks, which are lost; ${ledgerLine(this.ledger())}`
+    const { unfinished, taken } = this.#scheduler
+    if (unfinished === 0) return undefined
+    const fate = taken === unfinished ? 'which their engine will give to another process' : 'which are lost'
+    return `afterspan: the process exits with unfinished tasks, ${fate}; ${ledgerLine(this.ledger())}`
   }
 }
 

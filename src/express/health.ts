@@ -11,7 +11,7 @@ export interface HealthOptions {
   failureRatio?: Partial<HealthLimits['failureRatio']>
   /** Completed or failed deferrals in five minutes below which the ratio is not judged. Default 5. */
   minimum?: number
-  /** Age of the oldest ready task in seconds. Default `{ degraded: 30, unhealthy: 300 }`. */
+  /** Age of the oldest ready task in seconds; in an engine it is `degraded` at most. Default `{ degraded: 30, unhealthy: 300 }`. */
   oldest?: Partial<HealthLimits['oldest']>
   /** Share of `queueLimit` that waits, 0 to 1. Default `{ degraded: 0.8, unhealthy: 1 }`. */
   queue?: Partial<HealthLimits['queue']>

@@ -94,6 +94,8 @@ export class Scheduler<J extends Job> {
   #deferred = 0
   #taken = 0
   #returned = 0
+  /** Of those taken, what has neither an outcome nor been returned. */
+  #holding = 0
   #offered = 0
   #zombies = 0
   readonly #tasks: TaskQueue<J>[] = []
@@ -126,6 +128,11 @@ export class Scheduler<J extends Job> {
   /** Accepted deferrals that do not run. */
   get waiting(): number {
     return this.#states.held + this.#states.delayed + this.#states.ready + this.#states.retrying
+  }
+
+  /** Jobs of engines that run here. */
+  get taken(): number {
+    return this.#holding
   }
 
   get unfinished(): number {
@@ -200,6 +207,7 @@ export class Scheduler<J extends Job> {
   take(job: J, attempt: number, wait: number): void {
     const now = this.clock.now()
     this.#taken++
+    this.#holding++
     const run: Run<J> = { job, live: true, taken: true }
     job.attempt = attempt
     job.readyAt = now - wait
@@ -218,6 +226,7 @@ export class Scheduler<J extends Job> {
   /** The engine has taken note of how an attempt ended; undefined: the job is its own again. */
   settleTaken(job: J, outcome: 'completed' | 'failed' | 'cancelled' | undefined): void {
     if (job.state !== 'running' || job.run !== undefined) return
+    this.#holding--
     if (outcome !== undefined) {
       this.#finish(job, outcome)
       return

@@ -27,6 +27,12 @@ interface Assessed {
   readonly concurrency: { readonly limit: number }
   readonly total: TaskFigures
   readonly tasks: readonly (TaskFigures & { readonly name: string })[]
+  readonly engines: readonly {
+    readonly task: string
+    readonly system: string
+    readonly up: boolean | null
+    readonly holds: { readonly oldest: number } | null
+  }[]
 }
 
 /** Judges the figures of one moment; each reason names the task, the figure and the limit that it crossed. */
@@ -55,6 +61,16 @@ export function assess(snapshot: Assessed, limits: HealthLimits): { status: Heal
       limits.oldest,
       (limit) => `${task.name}: the oldest task has been ready for ${oldest.toFixed(1)} s (limit ${limit} s)`,
     )
+  }
+  // Never unhealthy by what an engine does: no other process of this app would fare better.
+  for (const { task, system, up, holds } of snapshot.engines) {
+    if (up === false) found.push({ level: 'degraded', reason: `${task}: ${system} does not answer` })
+    const waited = holds?.oldest ?? 0
+    const { degraded } = limits.oldest
+    if (waited >= degraded) {
+      const reason = `${task}: the oldest task in ${system} has been waiting for ${waited.toFixed(1)} s (limit ${degraded} s)`
+      found.push({ level: 'degraded', reason })
+    }
   }
   const { waiting, limit: queueLimit } = snapshot.queue
   judge(waiting / queueLimit, limits.queue, () => `${waiting} tasks wait of at most ${queueLimit}`)

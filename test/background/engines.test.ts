@@ -1,8 +1,7 @@
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import { Abandon, imbalance } from 'afterspan'
-import { type ControlledClock, createTestTasks, type TestTasks } from 'afterspan/testing'
+import { type ControlledClock, createTestTasks, MemoryEngine, type TestTasks } from 'afterspan/testing'
 import { expect, test } from 'vitest'
-import { MemoryEngine } from './memory-engine.ts'
 
 function set(sending = {}): { tasks: TestTasks; clock: ControlledClock; engine: MemoryEngine } {
   const tasks = createTestTasks()
@@ -340,10 +339,11 @@ test('what the engine holds is in the metrics and the snapshot, and gone when it
     { task: 'mail', system: 'memory', queue: 'q-mail', holds: { waiting: 1, delayed: 1 } },
   ])
   expect(await tasks.metric('afterspan.engine.up')).toBe(1)
+  expect(tasks.snapshot().engines[0]!.up).toBe(true)
   engine.down = 'silent'
   await clock.advance(60_000)
   expect(await tasks.metric('afterspan.engine.up')).toBe(0)
-  expect(tasks.snapshot().engines[0]!.holds).toBeNull()
+  expect(tasks.snapshot().engines[0]).toMatchObject({ holds: null, up: false })
 })
 
 test('the wait of a task whose sender has a clock that is ahead is 0, and its span tells by how much', async () => {

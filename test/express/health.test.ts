@@ -1,5 +1,5 @@
 import { type HealthReport, health } from 'afterspan/express'
-import { createTestTasks, type TestTasks } from 'afterspan/testing'
+import { createTestTasks, MemoryEngine, type TestTasks } from 'afterspan/testing'
 import express from 'express'
 import { afterEach, expect, test } from 'vitest'
 import { listen, type TestServer } from './server.ts'
@@ -106,4 +106,24 @@ test('wrong options are an error that names them', () => {
     'Expected `minimum` to be a number from 1 to Infinity, got `-1` (number).',
   )
   expect(() => health({} as never)).toThrow(expect.objectContaining({ code: 'ERR_AFTERSPAN_TASKS' }))
+})
+
+test('an engine that does not answer, or in which tasks wait for too long, degrades, and never more', async () => {
+  const tasks = createTestTasks()
+  const engine = new MemoryEngine(tasks.clock)
+  const mail = tasks.define('mail', () => {}, { engine })
+  expect((await report(tasks)).body).toMatchObject({ status: 'ok', engines: [{ task: 'mail', up: null, holds: null }] })
+  await mail.defer({}).accepted
+  await tasks.clock.advance(1_000)
+  expect((await report(tasks)).body).toMatchObject({ status: 'ok', engines: [{ up: true, holds: { waiting: 1 } }] })
+  await tasks.clock.advance(500_000)
+  const { status, body } = await report(tasks)
+  expect(status).toBe(200)
+  expect(body.status).toBe('degraded')
+  expect(body.reasons).toEqual([
+    expect.stringMatching(/^mail: the oldest task in memory has been waiting for 50\d\.0 s/),
+  ])
+  engine.down = 'silent'
+  await tasks.clock.advance(60_000)
+  expect((await report(tasks)).body).toMatchObject({ status: 'degraded', reasons: ['mail: memory does not answer'] })
 })

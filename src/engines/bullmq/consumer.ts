@@ -1,7 +1,7 @@
 import type { Job, Worker } from 'bullmq'
 import type { ConsumeOptions, Consumer } from '../../model/engine.ts'
-import type { BullMQSettings } from './bullmq.ts'
 import { latestRecord } from './job-record.ts'
+import type { BullMQSettings } from './options.ts'
 import { NotOurs, TakenJob, type TakenJobOptions } from './taken-job.ts'
 
 export interface BullMQConsumerOptions extends ConsumeOptions {

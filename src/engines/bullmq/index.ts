@@ -1,1 +1,2 @@
-export { type BullMQOptions, bullmq } from './bullmq.ts'
+export { bullmq } from './bullmq.ts'
+export type { BullMQOptions } from './options.ts'

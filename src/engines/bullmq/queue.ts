@@ -1,8 +1,8 @@
 import type { Job, JobsOptions, KeepJobs, Queue } from 'bullmq'
 import type { ConsumeOptions, Consumer, Depth, EngineQueue, EngineTaskPlan, Message } from '../../model/engine.ts'
 import type { Priority } from '../../model/words.ts'
-import type { BullMQSettings } from './bullmq.ts'
 import { BullMQConsumer } from './consumer.ts'
+import type { BullMQSettings } from './options.ts'
 import type { Producer } from './producer.ts'
 
 export interface BullMQQueueOptions {

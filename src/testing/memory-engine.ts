@@ -1,6 +1,17 @@
-import type { ConsumeOptions, Consumer, Depth, Engine, EngineQueue, Failure, Message, Taken } from 'afterspan'
-import type { ControlledClock } from 'afterspan/testing'
+import type { Clock } from '../model/clock.ts'
+import type {
+  ConsumeOptions,
+  Consumer,
+  Depth,
+  Engine,
+  EngineQueue,
+  EngineTaskPlan,
+  Failure,
+  Message,
+  Taken,
+} from '../model/engine.ts'
 
+/** A task as it is kept. */
 interface Stored {
   readonly message: Message
   readonly acceptedAt: number
@@ -16,26 +27,33 @@ interface Stored {
   token: number
 }
 
-/** An engine in memory, for tests of what is the same for all engines; it can be told to misbehave. */
+/**
+ * An engine in memory, for tests of tasks that run on one: `tasks.define(name, handler, { engine: new MemoryEngine(tasks.clock) })`.
+ * It keeps the contract of `bullmq` and `pgBoss`, by the clock of the test, and it can be told to misbehave. Two `createTestTasks`
+ * with the same one are two processes.
+ */
 export class MemoryEngine implements Engine {
   readonly system = 'memory'
   readonly sending: Engine['sending']
   readonly queues = new Map<string, MemoryQueue>()
-  readonly clock: ControlledClock
+  readonly clock: Clock
   /** By how much the clock of those who send is ahead, ms. */
   skew = 0
   closed = false
   /** Thrown by everything that asks it; `'silent'`: it never answers. */
   down: Error | 'silent' | undefined
 
-  constructor(clock: ControlledClock, sending: Partial<Engine['sending']> = {}) {
+  constructor(clock: Clock, sending: Partial<Engine['sending']> = {}) {
     this.clock = clock
     this.sending = { timeout: 1_000, buffer: 0, ...sending }
   }
 
-  define(task: string, plan: { retry: { attempts: number } }): EngineQueue {
-    const queue = new MemoryQueue(this, `q-${task}`, task, plan.retry.attempts)
-    this.queues.set(task, queue)
+  define(task: string, plan: EngineTaskPlan): EngineQueue {
+    let queue = this.queues.get(task)
+    if (queue === undefined) {
+      queue = new MemoryQueue(this, `q-${task}`, task, plan.retry.attempts)
+      this.queues.set(task, queue)
+    }
     return queue
   }
 
@@ -49,6 +67,7 @@ export class MemoryEngine implements Engine {
   }
 }
 
+/** The queue of one task in a `MemoryEngine`. */
 export class MemoryQueue implements EngineQueue {
   readonly name: string
   readonly jobs = new Map<string, Stored>()
