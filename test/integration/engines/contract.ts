@@ -429,6 +429,7 @@ function onEngines(name: string, setup: { readonly engine: MakeEngine }): void {
       )
       await consumer.work()
       const handle = task.defer({})
+      await handle.accepted
       await until('the inner one', () => consumer.spans('task inner').length === 1)
       expect(origin).toMatchObject({ spanContext: { spanId: producer.spans(`send ${name}`)[0]!.spanContext().spanId } })
       expect(consumer.spans('task inner')[0]!.parentSpanContext?.spanId).toBe(

@@ -1,0 +1,2 @@
+export type { PgBossConnection, PgBossInstance, PgBossOptions } from './options.ts'
+export { pgBoss } from './pg-boss.ts'
