@@ -174,7 +174,8 @@ describe('a fresh project', () => {
   })
 
   test('in strict TypeScript compiles with its declarations and those of its peers, then serves and traces', async () => {
-    const directory = await project('typescript', [...SDK, ...sameAsHere('express'), ...TYPESCRIPT])
+    const engines = sameAsHere('bullmq', 'ioredis', 'pg-boss')
+    const directory = await project('typescript', [...SDK, ...sameAsHere('express'), ...engines, ...TYPESCRIPT])
     await sh(directory, 'npm', 'exec', '--offline', '--', 'tsc', '--project', '.')
     await expectRegisterToTrace(directory, 'build/app.js')
   })
@@ -233,11 +234,17 @@ describe('a fresh project', () => {
     expect(message.ran).toEqual(['in request, after the response', 'outside'])
     expect(message.completed).toBe(2)
     expect(message.scrape).toMatchObject({ status: 503, text: expect.stringContaining('--import afterspan/register') })
-    expect(Object.keys(message.failures)).toEqual(['sdk', 'register', 'metricReader', 'testing', 'worker'])
+    const install: Record<string, RegExp> = {
+      worker: /npm install piscina/,
+      bullmq: /npm install bullmq ioredis/,
+      pgBoss: /npm install pg-boss/,
+    }
+    const doors = ['sdk', 'register', 'metricReader', 'testing', ...Object.keys(install)]
+    expect(Object.keys(message.failures)).toEqual(doors)
     for (const [door, failure] of Object.entries(message.failures)) {
       expect(failure).toMatchObject({
         code: 'ERR_AFTERSPAN_MISSING_PEER',
-        message: expect.stringMatching(door === 'worker' ? /npm install piscina/ : /npm install @opentelemetry\//),
+        message: expect.stringMatching(install[door] ?? /npm install @opentelemetry\//),
       })
     }
   })

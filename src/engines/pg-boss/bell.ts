@@ -34,7 +34,7 @@ export class Bell {
   #endAt(at: number): void {
     clearTimeout(this.#timer)
     this.#until = at
-    const ms = at - performance.now()
+    const ms = Math.max(0, at - performance.now())
     if (ms < MAX_MS) this.#timer = setTimeout(() => this.#end(), ms)
   }
 

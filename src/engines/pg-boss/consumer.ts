@@ -17,7 +17,9 @@ export interface PgBossConsumerOptions extends ConsumeOptions {
 /** Of the pauses between tries while the database cannot be reached, ms. */
 const FIRST_PAUSE = 100
 const LONGEST_PAUSE = 5_000
-/** How long a few free places wait for more before they are filled, ms: one statement for many instead of one for each. */
+/**
+ * How long a few free places wait for more before they are filled, ms: one statement for many instead of one for each.
+ */
 const GATHER = 10
 /** How long after tasks have come there may be more that nobody was told of, ms. */
 const LULL = 25

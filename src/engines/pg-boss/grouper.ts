@@ -22,9 +22,9 @@ const MOST = 1_000
 const HEAVIEST = 4_000_000
 
 /**
- * Makes one statement of what comes while the one before is on its way, so that the statements get larger as there is more to
- * do, and nothing waits while there is little. Each item has its own fate: a group that fails because of one of its items is
- * split until that one is alone.
+ * Makes one statement of what comes while the one before is on its way, so that the statements get larger as there is
+ * more to do, and nothing waits while there is little. Each item has its own fate: a group that fails because of one of
+ * its items is split until that one is alone.
  */
 export class Grouper<I, O> {
   readonly #options: GrouperOptions<I, O>

@@ -24,15 +24,17 @@ export interface JobOptions {
 }
 
 /**
- * Consumers have the retries at Afterspan's own times, below a second too. These are for pg-boss's workers, which may run the
- * same jobs, and have whole seconds.
+ * Consumers have the retries at Afterspan's own times, below a second too. These are for pg-boss's workers, which may
+ * run the same jobs, and have whole seconds.
  */
 export function jobOptions({ retry, timeout }: EngineTaskPlan, settings: PgBossSettings): JobOptions {
   const retryBackoff = retry.factor > 1
   // The process that runs a job keeps it by its heartbeat, and moves this end on: see the statement `touch`.
   const longest = timeout === undefined ? LONGEST_EXPIRY : Math.ceil((timeout + settings.lock) / 1000)
   return {
-    retryLimit: retry.attempts - 1,
+    // While no consumer lives, pg-boss's supervision finds the jobs of those that were lost, and has a job fail for good that
+    // has no retries left. How many attempts a job may have stands in its envelope.
+    retryLimit: retry.attempts - 1 + settings.maxRedeliveries,
     retryDelay: Math.max(1, Math.ceil(retry.initial / 1000)),
     retryBackoff,
     retryDelayMax: retryBackoff ? Math.max(1, Math.ceil(retry.max / 1000)) : undefined,
@@ -43,9 +45,10 @@ export function jobOptions({ retry, timeout }: EngineTaskPlan, settings: PgBossS
 }
 
 /** Options with which the queue is made: what jobs of pg-boss's own producers get. */
-export function queueOptions({ retryDelayMax, ...job }: JobOptions): object {
+export function queueOptions({ retryDelayMax, ...job }: JobOptions, attempts: number): object {
   return {
     ...job,
+    retryLimit: attempts - 1,
     ...(retryDelayMax !== undefined && { retryDelayMax }),
     heartbeatSeconds: Math.max(SHORTEST_QUEUE_HEARTBEAT, job.heartbeatSeconds),
     retentionSeconds: RETENTION,
@@ -55,8 +58,8 @@ export function queueOptions({ retryDelayMax, ...job }: JobOptions): object {
 }
 
 /**
- * pg-boss's supervision has a job fail that is silent for so long, in s. A consumer gives it to somebody else after two thirds of
- * it, which is the lock, and so comes first; a worker of pg-boss's own gives a sign of life after each half.
+ * pg-boss's supervision has a job fail that is silent for so long, in s. A consumer gives it to somebody else after two
+ * thirds of it, which is the lock, and so comes first; a worker of pg-boss's own gives a sign of life after each half.
  */
 export function heartbeatSeconds(lock: number): number {
   return Math.max(2, Math.ceil((lock * 1.5) / 1000))

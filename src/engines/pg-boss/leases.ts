@@ -20,8 +20,8 @@ const PER_LOCK = 4
 const LONGEST_PAUSE = 10_000
 
 /**
- * Gives signs of life for the jobs that run here, notices which are somebody else's by now, and gives the jobs of processes
- * without a sign of life back to the queue.
+ * Gives signs of life for the jobs that run here, notices which are somebody else's by now, and gives the jobs of
+ * processes without a sign of life back to the queue.
  */
 export class Leases {
   readonly #options: LeasesOptions

@@ -22,7 +22,9 @@ export interface PgBossConnection {
   connectionTimeoutMillis?: number
 }
 
-/** The part of a `PgBoss` that the engine uses; written out, so that these types need no package that may be missing. */
+/**
+ * The part of a `PgBoss` that the engine uses; written out, so that these types need no package that may be missing.
+ */
 export interface PgBossInstance {
   fetch(name: string, options: { batchSize: number; includeMetadata: true }): Promise<unknown[]>
   fail(name: string, job: { id: string; retryCount: number }, output?: object | null): Promise<unknown>
@@ -51,31 +53,43 @@ export interface PgBossOptions {
   pglite?: string
   /** The app's own `PgBoss`. Starting and stopping it, and listening to its `error` events, stay the app's. */
   boss?: PgBossInstance
-  /** Of pg-boss's tables; with `boss`, the one it was made with. Default: pg-boss's own, `'pgboss'`. Letters, digits and `_`. */
+  /**
+   * Of pg-boss's tables; with `boss`, the one it was made with. Default: pg-boss's own, `'pgboss'`. Letters, digits and
+   * `_`.
+   */
   schema?: string
   /** The name of a task's queue: letters, digits, `_`, `-`, `.` and `/`. Default: the task's name. */
   queueName?: (task: string) => string
   /**
-   * How long to wait for the database to take a task, in ms: 1 to 2^31 - 1. Default 5,000; with `pglite` 30,000, since the first
-   * task waits until the directory is opened, which takes seconds.
+   * How long to wait for the database to take a task, in ms: 1 to 2^31 - 1. Default 5,000; with `pglite` 30,000, since
+   * the first task waits until the directory is opened, which takes seconds.
    */
   sendTimeout?: number
-  /** How many deferrals of each task may wait in this process while the database is away: 0 to 1,000,000. Default 0: they are dropped. */
+  /**
+   * How many deferrals of each task may wait in this process while the database is away: 0 to 1,000,000. Default 0:
+   * they are dropped.
+   */
   buffer?: number
   /**
-   * How often a consumer that has nothing to do looks for tasks, in ms: 20 to 3,600,000. Default 1,000. It is told of new tasks at
-   * once, and knows when delayed ones are due, so this is how late it notices a retry of another process, and everything
-   * where nobody tells it (`listen`).
+   * How often a consumer that has nothing to do looks for tasks, in ms: 20 to 3,600,000. Default 1,000. It is told of
+   * new tasks at once, and knows when delayed ones are due, so this is how late it notices a retry of another process,
+   * and everything where nobody tells it (`listen`).
    */
   pollingInterval?: number
   /**
-   * Whether consumers are told of new tasks by LISTEN/NOTIFY, for one more connection of the process. Default true. Give
-   * false behind a pooler that shares connections between transactions, such as PgBouncer's transaction mode.
+   * Whether consumers are told of new tasks by LISTEN/NOTIFY, for one more connection of the process. Default true.
+   * Give false behind a pooler that shares connections between transactions, such as PgBouncer's transaction mode.
    */
   listen?: boolean
-  /** After how long without a sign of life of its process a task is given to another one, in ms: 1,000 to 86,400,000. Default 30,000. */
+  /**
+   * After how long without a sign of life of its process a task is given to another one, in ms: 1,000 to 86,400,000.
+   * Default 30,000.
+   */
   lock?: number
-  /** How often a task may be given to another process because the one before was lost: 0 to 10,000. Default 10. Then it fails. */
+  /**
+   * How often a task may be given to another process because the one before was lost: 0 to 10,000. Default 10. Then it
+   * fails.
+   */
   maxRedeliveries?: number
   /** How long completed tasks are kept in the database, in seconds: 1 to 315,360,000. Default 86,400, a day. */
   keepCompleted?: number

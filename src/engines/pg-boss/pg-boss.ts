@@ -6,12 +6,12 @@ import { checkOptions, type PgBossOptions } from './options.ts'
 import { PgBossQueue } from './queue.ts'
 
 /**
- * Tasks on pg-boss: `tasks.define(name, handler, { engine: pgBoss({ connectionString }) })`. Each task has a queue of its own in
- * PostgreSQL, made when it is first needed, with jobs that any pg-boss worker can run (the payload is in `data.payload`), and that any pg-boss
- * producer can add.
+ * Tasks on pg-boss: `tasks.define(name, handler, { engine: pgBoss({ connectionString }) })`. Each task has a queue of
+ * its own in PostgreSQL, made when it is first needed, with jobs that any pg-boss worker can run (the payload is in
+ * `data.payload`), and that any pg-boss producer can add.
  *
- * @throws AfterspanError ERR_AFTERSPAN_OPTION, ERR_AFTERSPAN_MISSING_PEER; by `tasks.define`: ERR_AFTERSPAN_ENGINE for a name
- * that pg-boss does not take, or that another task has.
+ * @throws AfterspanError ERR_AFTERSPAN_OPTION, ERR_AFTERSPAN_MISSING_PEER; by `tasks.define`: ERR_AFTERSPAN_ENGINE for a
+ * name that pg-boss does not take, or that another task has.
  */
 export function pgBoss(options: PgBossOptions): Engine {
   const settings = checkOptions(options)

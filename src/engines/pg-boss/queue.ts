@@ -45,7 +45,7 @@ export class PgBossQueue implements EngineQueue {
       job.deleteAfterSeconds,
       job.heartbeatSeconds,
     ]
-    this.#queue = { name, options: queueOptions(job) }
+    this.#queue = { name, options: queueOptions(job, plan.retry.attempts) }
     this.#sender = new Grouper({
       run: (group) => this.#insert(group),
       weigh: ({ text }) => text.length,
@@ -57,7 +57,7 @@ export class PgBossQueue implements EngineQueue {
   async send(message: Message): Promise<boolean> {
     const { id, key, priority, delay } = message
     const head = JSON.stringify({ id, key, priority: PRIORITY_NUMBERS[priority], delay })
-    const text = `${head.slice(0, -1)},"data":${pack(this.#options.task, message)}}`
+    const text = `${head.slice(0, -1)},"data":${pack(this.#options.task, this.#options.plan.retry.attempts, message)}}`
     return this.#sender.add({ id, key, text })
   }
 

@@ -59,13 +59,14 @@ export class Settler {
   }
 
   /** pg-boss puts a copy into the queue for dead letters when a job fails that has no retries left. */
-  async #failWithDeadLetter({ id, attempt, output }: Settlement): Promise<boolean> {
+  async #failWithDeadLetter(settlement: Settlement): Promise<boolean> {
+    const { id, attempt, output } = settlement
     const { connection, queue, keepFailed } = this.#options
     const limited = await connection.query('limit', [queue, JSON.stringify([{ id, attempt }]), keepFailed])
     if (limited.length === 0) return false
     const boss = await connection.boss()
     await boss.fail(queue, { id, retryCount: attempt }, output)
-    return true
+    return this.#wasSettled(settlement)
   }
 
   /** A try that gave an error may have come through. */

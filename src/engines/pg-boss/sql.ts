@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { RETENTION } from './job-options.ts'
 
 /**
- * The statements for which pg-boss has no function: those that group what has different fates, that touch only the attempt
- * meant, or that know times below a second. They use columns that pg-boss documents as the fields of its jobs.
+ * The statements for which pg-boss has no function: those that group what has different fates, that touch only the
+ * attempt meant, or that know times below a second. They use columns that pg-boss documents as the fields of its jobs.
  */
 export interface Statements {
   readonly insert: string
@@ -38,8 +38,8 @@ export function statementsFor(schema: string): Statements {
   return {
     /*
      * A key lets one unfinished job be: pg-boss has a unique index for jobs of its policy 'exclusive' (waiting, to be
-     * retried, active), and the policy stands in each job. So only those with a key get it. With a queue of this policy,
-     * all jobs without a key would be one another's.
+     * retried, active), and the policy stands in each job. So only those with a key get it. With a queue of this
+     * policy, all jobs without a key would be one another's.
      */
     insert: `
       WITH sent AS (
@@ -64,9 +64,11 @@ export function statementsFor(schema: string): Statements {
         start_after = CASE WHEN i.delay IS NULL THEN j.start_after ELSE now() + ${seconds('i.delay')} END,
         heartbeat_on = NULL,
         output = i.output,
+        data = CASE WHEN i.failures IS NULL THEN j.data
+          ELSE jsonb_set(j.data, '{afterspan,failures}', to_jsonb(i.failures)) END,
         retry_limit = j.retry_limit + CASE WHEN i.released THEN 1 ELSE 0 END,
         deletion_seconds = CASE WHEN i.state = 'failed' THEN $3::int ELSE j.deletion_seconds END
-      FROM ${attempts(', state text, released bool, delay float8, output jsonb')}
+      FROM ${attempts(', state text, released bool, delay float8, failures int, output jsonb')}
       WHERE ${fence}
       RETURNING j.id`,
     limit: `
@@ -87,8 +89,8 @@ export function statementsFor(schema: string): Statements {
       WHERE ${fence}
       RETURNING j.id`,
     /*
-     * Not left to pg-boss's own supervision, which looks once a minute and takes one of the attempts away. Its limit is
-     * half a time longer (see \`heartbeatSeconds\`), so that it comes second while there is a consumer.
+     * Not left to pg-boss's own supervision, which looks once a minute. Its limit is half a time longer (see
+     * \`heartbeatSeconds\`), so that it comes second while there is a consumer.
      */
     reclaim: `
       UPDATE ${job} SET

@@ -29,6 +29,8 @@ export interface Settlement {
   readonly released: boolean
   /** Until it may start again, ms; undefined: as before. */
   readonly delay: number | undefined
+  /** How many attempts have failed, this one included; undefined: as before. */
+  readonly failures: number | undefined
   readonly output: object | undefined
 }
 
@@ -41,7 +43,9 @@ interface FailureRecord {
   readonly afterspan: Grants | undefined
 }
 
-/** pg-boss has one counter for all starts, and one limit. For each start that did not fail, the limit is raised by one. */
+/**
+ * pg-boss has one counter for all starts, and one limit. For each start that did not fail, the limit is raised by one.
+ */
 interface Grants {
   /** How many. */
   readonly extra: number
@@ -73,6 +77,8 @@ export class TakenJob implements Taken {
   readonly refusal: AfterspanError | undefined
   readonly acceptedAt: number
   readonly wait: number
+  /** It was sent by Afterspan. */
+  readonly ours: boolean
   /** Of the fence: pg-boss counts it up with each start. */
   readonly retryCount: number
   /** When the database last knew that it is alive here; of `performance.now()`. */
@@ -87,7 +93,7 @@ export class TakenJob implements Taken {
   constructor(options: TakenJobOptions) {
     this.#options = options
     const { row, maxRedeliveries } = options
-    const { task, carrier, payload } = unpack(row.data)
+    const { task, carrier, payload, attempts, failures } = unpack(row.data)
     const past = pastOf(row.output)
     this.id = row.id
     this.task = task
@@ -96,8 +102,10 @@ export class TakenJob implements Taken {
     this.priority = priorityOf(row.priority, task !== undefined)
     this.retryCount = row.retryCount
     this.attempt = row.retryCount + 1
-    this.failures = Math.max(0, row.retryCount - past.extra)
-    this.attempts = Math.max(1, row.retryLimit + 1 - past.extra)
+    // pg-boss counts starts, and knows of no attempt that was lost or given back.
+    this.ours = attempts !== undefined
+    this.failures = this.ours ? failures : Math.max(0, row.retryCount - past.extra)
+    this.attempts = attempts ?? Math.max(1, row.retryLimit + 1 - past.extra)
     this.previous = past.traceparent
     this.redelivered = past.redelivered
     this.#grants = { extra: past.extra, lost: past.lost }
@@ -131,7 +139,8 @@ export class TakenJob implements Taken {
   }
 
   retry(delay: number, failure: Failure): Promise<boolean> {
-    return this.#settle({ state: 'retry', delay, output: this.#record(failure) })
+    const failures = this.ours ? this.failures + 1 : undefined
+    return this.#settle({ state: 'retry', delay, failures, output: this.#record(failure) })
   }
 
   release(): Promise<boolean> {
@@ -143,7 +152,15 @@ export class TakenJob implements Taken {
 
   #settle(how: Pick<Settlement, 'state'> & Partial<Settlement>): Promise<boolean> {
     const { id, retryCount } = this
-    const settlement = { id, attempt: retryCount, released: false, delay: undefined, output: undefined, ...how }
+    const settlement = {
+      id,
+      attempt: retryCount,
+      released: false,
+      delay: undefined,
+      failures: undefined,
+      output: undefined,
+      ...how,
+    }
     return this.#options.settle(this, settlement)
   }
 
@@ -167,7 +184,7 @@ function pastOf(output: unknown): Past {
   const expired = isObject(value) && EXPIRED.includes(String(value.message))
   return {
     extra: typeof known.extra === 'number' ? known.extra : 0,
-    lost: typeof known.lost === 'number' ? known.lost : 0,
+    lost: (typeof known.lost === 'number' ? known.lost : 0) + (expired ? 1 : 0),
     redelivered: known.redelivered === true || expired,
     traceparent: typeof traceparent === 'string' ? traceparent : undefined,
   }

@@ -435,7 +435,6 @@ function onEngines(name: string, setup: { readonly engine: MakeEngine }): void {
       expect(consumer.spans('task inner')[0]!.parentSpanContext?.spanId).toBe(
         consumer.spans(`process ${name}`)[0]!.spanContext().spanId,
       )
-      void handle
     })
 
     test('what the engine holds of it is told by state, with the age of the oldest', async () => {
@@ -483,7 +482,7 @@ function onEngines(name: string, setup: { readonly engine: MakeEngine }): void {
         return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
       })
       await pair.work()
-      const handle = pair.task.defer({})
+      pair.task.defer({})
       await started.promise
       const ledger = await pair.consumer.close({ grace: 50 })
       expect(ledger).toMatchObject({ taken: 1, returned: 1 })
@@ -494,7 +493,6 @@ function onEngines(name: string, setup: { readonly engine: MakeEngine }): void {
       await until('it runs again', () => second.ledger().outcomes.completed === 1)
       expect(attempts).toEqual([2])
       expect(second.spans(`process ${pair.name}`)[0]!.attributes['task.redelivered']).toBeUndefined()
-      void handle
     })
 
     test('that failed in one process is linked to that attempt in the next', async () => {

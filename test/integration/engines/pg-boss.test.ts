@@ -271,6 +271,36 @@ describeWithServers(['postgres'], 'pg-boss', () => {
     expect((await rowOf(name, sent.id)).state).toBe('completed')
   })
 
+  test('one whose process was lost while no consumer lives is kept by the supervision, and has lost no attempt', async () => {
+    const name = fresh()
+    const once = { ...PLAN, retry: { ...PLAN.retry, attempts: 1 } }
+    const first = open().define(name, once)
+    const sent = message(1)
+    await first.send(sent)
+    // As by a process that is killed: it takes the job, and is not heard of again.
+    await boss.fetch(name)
+    const silent = "UPDATE pgboss.job SET heartbeat_on = now() - interval '1 h' WHERE id = $1"
+    for (let round = 0; round < 3; round++) {
+      await boss.getDb().executeSql(silent, [sent.id])
+      await boss
+        .getDb()
+        .executeSql("UPDATE pgboss.queue SET monitor_claim_on = now() - interval '1 h' WHERE name = $1", [name])
+      await boss.supervise(name)
+      const { state } = await rowOf(name, sent.id)
+      expect(state).toBe('retry')
+      await boss.getDb().executeSql('UPDATE pgboss.job SET start_after = now() WHERE id = $1', [sent.id])
+      if (round < 2) expect(await boss.fetch(name)).toHaveLength(1)
+    }
+    const taken: Taken[] = []
+    const consumer = await consume(open().define(name, once), async (job) => {
+      taken.push(job)
+      await job.complete()
+    })
+    await until(() => expect(taken).toHaveLength(1))
+    expect(taken[0]).toMatchObject({ failures: 0, attempts: 1, redelivered: true, refusal: undefined })
+    await consumer.stop()
+  })
+
   test('of four processes that send the same 50 keys at the same instant, one is the first for each', async () => {
     const name = fresh()
     const senders = [1, 2, 3, 4].map(() => child('sender.mjs', server.url, name))
