@@ -60,6 +60,7 @@ function telemetry(): string {
 | \`task.lock_lost\` | \`process\` | \`true\` where the engine gave the task to another process while this attempt ran |
 | \`task.clock_skew\` | \`process\` | by how many seconds, at least, the clock of the process that sent it is ahead; \`task.wait\` is 0 then |
 | \`messaging.system\`, \`messaging.operation.name\`, \`messaging.operation.type\`, \`messaging.destination.name\`, \`messaging.message.id\` | \`send\`, \`process\` | OpenTelemetry's semantic conventions for messaging |
+| \`bullmq.job.name\`, \`messaging.client.id\`, \`messaging.batch.message_count\` | \`send\`, \`process\` | of queues and workers that the app has made itself, where they are known |
 | \`task.outcome\` | \`defer\`, \`send\` | only where the task never started; \`handed_off\` on \`send\` |
 | \`error.type\` | \`task\` | class or name of what was thrown; only on \`error\` and \`timeout\` |
 | \`http.route\`, \`http.request.method\` | all | of the request, where there is one |

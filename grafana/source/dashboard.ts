@@ -38,17 +38,26 @@ export class Page {
   readonly ofTask: Series
   /** The same of the routes that are chosen as well, for `effect`. */
   readonly ofRoute: Series
+  /** The same of all jobs and instances: a task that is sent here is run elsewhere. */
+  readonly ofTaskAnywhere: Series
+  /** Alerts, those that are of no job in particular included. */
+  readonly alerts: Series
   /** What the recording rules made, which know no instance. */
   readonly recorded: Series
   readonly #builder: DashboardBuilder
+  /** Panels that stand above another in the same column, by that. */
+  readonly #above = new Map<Panel, Panel>()
 
   constructor(parameters: Parameters, name: DashboardName, title: string, description: string, variables: Variables) {
     this.parameters = parameters
     const plain = new Series(parameters)
     this.all = plain.where('job=~"$job"', 'instance=~"$instance"')
-    this.ofTask = variables.task === undefined ? this.all : this.all.where('task_name=~"$task"')
+    const ofTask = variables.task === undefined ? [] : ['task_name=~"$task"']
+    this.ofTask = this.all.where(...ofTask)
+    this.ofTaskAnywhere = plain.where(...ofTask)
     this.ofRoute = variables.route ? this.ofTask.where('http_route=~"$route"') : this.ofTask
-    this.recorded = plain.where('job=~"$job"', ...(variables.task === undefined ? [] : ['task_name=~"$task"']))
+    this.alerts = plain.where('job=~"$job|"', ...ofTask)
+    this.recorded = plain.where('job=~"$job"', ...ofTask)
     this.#builder = new DashboardBuilder(title)
       .uid(named(parameters, name))
       .description(description)
@@ -145,6 +154,19 @@ export class Page {
     return this
   }
 
+  /** Two panels of one width, one above the other, in a row of panels that are as high as both. */
+  stack(upper: { build(): Panel }, lower: { build(): Panel }): this {
+    const above = upper.build()
+    const below = lower.build()
+    const { h } = above.gridPos!
+    below.gridPos!.h += h
+    this.#builder.withPanel({ build: () => below })
+    above.gridPos = { ...below.gridPos!, h }
+    below.gridPos = { ...below.gridPos!, y: below.gridPos!.y + h, h: below.gridPos!.h - h }
+    this.#above.set(below, above)
+    return this
+  }
+
   /** A link to another of these dashboards, with the variables that are chosen here. */
   urlOf(name: DashboardName, more = ''): string {
     const kept = ['datasource', 'job', 'instance'].map((variable) => `\${${variable}:queryparam}`).join('&')
@@ -165,7 +187,12 @@ export class Page {
   }
 
   build(): Dashboard {
-    return finished(this.#builder.build())
+    const dashboard = this.#builder.build()
+    dashboard.panels = (dashboard.panels ?? []).flatMap((panel) => {
+      const above = this.#above.get(panel as Panel)
+      return above === undefined ? [panel] : [above, panel]
+    })
+    return finished(dashboard)
   }
 }
 

@@ -46,8 +46,58 @@ export function amplification(series: Series, window: string, sum = 'sum'): stri
   return `${attempts} / (${ran} > 0)`
 }
 
-/** What the counters say must be there, less what is: 0 at every instant. `by` is a whole `by (…)`. */
+/**
+ * The same for an alert, which must not take a gap in the scrapes for a new series: a process that is younger than the window
+ * has counted all that it has within it, even where another one of the same name had counted as much.
+ */
+export function gainedByProcess(series: Series, selector: string, minutes: number): string {
+  const old = `${series.of('uptime')} >= ${60 * minutes}`
+  return `(${selector} unless ${series.on('job', 'instance')} ${old}) or increase(${selector}[${minutes}m])`
+}
+
+/**
+ * What the counters say must be there, less what is: 0 at every instant. `by` is a whole `by (…)`. Only tasks on engines are
+ * taken and returned.
+ */
 export function imbalance(series: Series, by: string): string {
   const sum = (what: string) => `sum ${by} (${what})`
-  return `${sum(series.of('deferred'))} - ${sum(series.of('finished'))} - ${sum(series.of('pending'))}`
+  const deferred = sum(series.of('deferred'))
+  const orNone = (what: string) => `(${sum(what)} or 0 * ${deferred})`
+  const came = `${deferred} + ${orNone(series.of('taken'))} - ${orNone(series.of('returned'))}`
+  return `${came} - ${sum(series.of('finished'))} - ${sum(series.of('pending'))}`
+}
+
+/** Tasks that wait in engines; each engine's number once. */
+export function waitingInEngines(series: Series): string {
+  return `max by (task_name) (${series.ofEngine('engineJobs', 'engine_state="waiting"')})`
+}
+
+/**
+ * Tasks that are ready and do not run, here or in an engine: to be summed up. The two have different labels, so `or` keeps
+ * both.
+ */
+export function waiting(series: Series): string {
+  return `${series.of('pending', 'task_state="ready"')} or ${waitingInEngines(series)}`
+}
+
+/** How long the oldest of those waits: to take the maximum of. */
+export function oldest(series: Series): string {
+  return `${series.of('oldest')} or max by (task_name) (${series.ofEngine('engineOldest')})`
+}
+
+/** Running attempts of tasks on engines, by process. */
+export function runningOfEngines(series: Series): string {
+  const running = series.of('pending', 'task_state="running"')
+  return `${running} and ${series.on('job', 'instance', 'task_name')} ${series.of('engineConcurrency')}`
+}
+
+/** Tasks whose engine answers no process. `by` is a whole `by (…)`, here and below. */
+export function engineDown(series: Series, by: string): string {
+  return `max ${by} (${series.of('engineUp')}) == 0`
+}
+
+/** Tasks that wait in an engine while no process takes them. @param everywhere Where such a process might be. */
+export function engineNotConsumed(series: Series, by: string, everywhere = series): string {
+  const waiting = `max ${by} (${series.ofEngine('engineJobs', 'engine_state="waiting"')})`
+  return `(${waiting} > 0)\nand (sum ${by} (${everywhere.of('engineConcurrency')}) == 0)`
 }

@@ -25,6 +25,13 @@ export const STATE_COLOURS = {
   retrying: '#CC79A7',
 } as const
 
+export const ENGINE_STATE_COLOURS = {
+  waiting: STATE_COLOURS.ready,
+  delayed: STATE_COLOURS.delayed,
+  active: STATE_COLOURS.running,
+  failed: OUTCOME_COLOURS.failed,
+} as const
+
 export const PRIORITY_COLOURS = { high: '#D55E00', medium: '#E69F00', low: '#56B4E9' } as const
 
 /** For the same figure a week ago. */

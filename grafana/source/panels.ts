@@ -28,6 +28,7 @@ import {
   type DynamicConfigValue,
   FieldColorBuilder,
   FieldColorModeId,
+  MappingType,
   type Threshold,
   ThresholdsConfigBuilder,
   ThresholdsMode,
@@ -211,7 +212,7 @@ export interface FigureAbout extends About {
   readonly max?: number
   readonly decimals?: number
   /** Text instead of a value. */
-  readonly mappings?: Readonly<Record<string, { text: string; colour?: string }>>
+  readonly mappings?: Readonly<Record<string, string>>
   /** Draw the history behind the value; the queries are then ranges. */
   readonly history?: boolean
 }
@@ -227,6 +228,12 @@ export function figure(about: FigureAbout): stats.PanelBuilder {
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false))
   if (about.decimals !== undefined) panel.decimals(about.decimals)
   if (about.max !== undefined) panel.max(about.max)
+  if (about.mappings !== undefined) {
+    const options = Object.fromEntries(
+      Object.entries(about.mappings).map(([value, text], index) => [value, { text, index }]),
+    )
+    panel.mappings([{ type: MappingType.ValueToText, options }])
+  }
   for (const query of about.queries) panel.withTarget(about.history ? range(query) : instant(query))
   return panel
 }
@@ -315,6 +322,8 @@ export function table(about: TableAbout): tables.PanelBuilder {
       { id: 'unit', value: column.unit },
       { id: 'custom.cellOptions', value: cellOf(column) },
     ]
+    // A row without a value here; that the table has no row is for the panel to say.
+    if (!column.trend) properties.push({ id: 'noValue', value: '–' })
     // A sparkline has no value by which a threshold could colour it.
     if (column.trend) properties.push(fixed(LINES[0]))
     if (column.width !== undefined) properties.push({ id: 'custom.width', value: column.width })

@@ -10,7 +10,7 @@ export interface Thresholds {
   readonly effectWithin: number
   /** Failures (or late effects) that there must be before an alert fires, so that one failure of a rare task wakes nobody: from 1. */
   readonly minimumBad: number
-  /** How long a task may be ready and not start, in seconds: from 1. */
+  /** How long a task may be ready and not start, in its process or in its engine, in seconds: from 1. */
   readonly oldest: number
   /** The share of the slots that may be taken for 10 minutes while tasks wait: above 0, to 1. */
   readonly saturation: number

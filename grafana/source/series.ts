@@ -42,6 +42,24 @@ export class Series {
     return this.#select(`${this.#prefix}${METRICS[key].prometheus}`, matchers)
   }
 
+  /**
+   * What the engines hold, as told by processes that they answer. Each tells the same, so take the `max by (task_name)` and
+   * never the sum. What a process last said may be there for minutes after its engine fell silent; hence `engineUp`.
+   */
+  ofEngine(key: 'engineJobs' | 'engineOldest', ...matchers: string[]): string {
+    return `(${this.of(key, ...matchers)} and ${this.on('job', 'instance', 'task_name')} ${this.of('engineUp')} == 1)`
+  }
+
+  /** Those of an expression that are of tasks which run in their own process, and on no engine. */
+  inProcess(expr: string): string {
+    return `(${expr} unless ${this.on('job', 'instance', 'task_name')} ${this.of('engineUp')})`
+  }
+
+  /** `on (…)` with the labels of the selectors. */
+  on(...labels: string[]): string {
+    return `on (${withSelectors(this.#parameters, labels)})`
+  }
+
   /** One of a histogram's three series. */
   histogram(
     key: 'wait' | 'duration' | 'effect' | 'heap',
@@ -104,12 +122,18 @@ export type RecordedName = keyof typeof RECORDED
  * `by (…)` for rules: with the labels of the selectors, so that what the rules make can be chosen by them as well, and so
  * that the same rules for another cluster make other series.
  */
-export function by({ selectors }: Parameters, ...labels: string[]): string {
-  return `by (${[...new Set([...labels, ...selectorLabels(selectors)])].join(', ')})`
+export function by(parameters: Parameters, ...labels: string[]): string {
+  return `by (${withSelectors(parameters, labels)})`
+}
+
+function withSelectors({ selectors }: Parameters, labels: readonly string[]): string {
+  return [...new Set([...labels, ...selectorLabels(selectors)])].join(', ')
 }
 
 /** Outcomes by which a task has failed whoever asked for it. */
 export const BAD = 'task_outcome=~"failed|dropped"'
+/** Outcomes that are the task's end: what was handed off ends where the engine has it run, and is counted there. */
+export const REAL_END = 'task_outcome!="handed_off"'
 /** Outcomes that count for the objective. */
 export const ENDED = 'task_outcome=~"completed|failed|dropped"'
 

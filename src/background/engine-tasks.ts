@@ -1,54 +1,54 @@
 import { AsyncResource } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
-import { context, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import type { Clock } from '../model/clock.ts'
 import type { Consumer, Depth, Engine, EngineQueue, Taken } from '../model/engine.ts'
 import { AfterspanError } from '../model/errors.ts'
 import type { DeferOptions, Logger, TaskPlan } from '../model/options.ts'
-import { PRIORITIES } from '../model/words.ts'
+import { OTHER } from '../model/words.ts'
 import type { Scheduler, Verdict } from '../scheduler/scheduler.ts'
 import type { TaskQueue } from '../scheduler/task-queue.ts'
-import type { EngineReading } from '../telemetry/metric-registry.ts'
 import { selfHealth } from '../telemetry/self-health.ts'
 import type { MessagingQueue } from '../telemetry/spans.ts'
-import type { TaskTrace, Telemetry } from '../telemetry/telemetry.ts'
-import { parseTraceparent, traceparentOf } from '../telemetry/traceparent.ts'
-import { Deferral, type EngineSide, type Handler } from './deferral.ts'
+import type { Telemetry } from '../telemetry/telemetry.ts'
+import { Deferral, type EngineSide, type Handler, type TaskContext } from './deferral.ts'
+import { EngineDepths, type Place } from './engine-depths.ts'
 import { EngineSender } from './engine-sender.ts'
-import { write } from './failure-log.ts'
 import type { Observers } from './observers.ts'
 import { checkPayload, readPayload } from './payload.ts'
 import type { Scope } from './scope.ts'
+import { deferralOf, isWatched, type Role, tell, type WatchedJob } from './taken.ts'
 
 /** A task that an engine runs, in this process. */
-interface EngineTask {
-  readonly name: string
-  readonly task: TaskQueue<Deferral>
+interface EngineTask extends Place, Role {
   readonly plan: TaskPlan
   readonly queue: EngineQueue
-  readonly messaging: MessagingQueue
   readonly sender: EngineSender
   readonly handler: Handler<never>
   /** The asynchronous context in which it was defined: it runs in that of no request, and of no connection. */
   readonly resource: AsyncResource
-  consumer: Consumer | undefined
-  /** Of its consumer; 0 without one. */
   concurrency: number
-  depth: { readonly read: Depth; readonly at: number } | undefined
-  /** When it was first asked what it holds, clock ms. */
-  askedAt: number | undefined
 }
 
-/** How often an engine is asked what it holds, and for how long its answer is shown, ms. */
-const ASK_EVERY = 10_000
-const ANSWER_HOLDS = 35_000
-/** How long it may take to answer for the first time, ms. */
-const FIRST_ANSWER = 5_000
+/** A queue whose jobs the engine's own worker runs, as the app has set it up: Afterspan looks on. */
+export interface WatchedQueue {
+  /** The name under which its depth is shown. */
+  readonly name: string
+  readonly messaging: MessagingQueue
+  readonly consumer: Consumer
+  /** How many jobs may run at once, at the moment. */
+  concurrency(): number
+  depth(): Promise<Depth>
+}
+
+export interface Watch {
+  /** Runs one job under the name of a task; the handler is called before it returns. */
+  run(task: string, job: WatchedJob, handler: Handler<undefined>): void
+  /** The queue is no longer shown. */
+  end(): void
+}
+
 /** How long an engine may take to be told, when the process ends, how attempts ended, ms. */
 const LAST_WORDS = 5_000
-/** At most one line per task in this time, ms. */
-const QUIET = 60_000
-
 export interface EngineTasksOptions {
   readonly clock: Clock
   readonly scheduler: () => Scheduler<Deferral>
@@ -57,6 +57,8 @@ export interface EngineTasksOptions {
   readonly logger: Logger
   /** The next number in the order of deferrals. */
   readonly next: () => number
+  /** What is kept for a task that is not defined. */
+  readonly newQueue: (name: string) => TaskQueue<Deferral>
 }
 
 /**
@@ -66,23 +68,29 @@ export interface EngineTasksOptions {
 export class EngineTasks {
   readonly #options: EngineTasksOptions
   readonly #tasks = new Map<string, EngineTask>()
+  /** The queues of the tasks, and those that are watched. */
+  readonly #depths: EngineDepths
+  readonly #watchedTasks = new Map<string, TaskQueue<Deferral>>()
   readonly #engines = new Set<Engine>()
   /** What was taken and is not settled. */
   readonly #runs = new Set<Promise<void>>()
-  readonly #lines = new Map<string, number>()
-  #stopAsking: (() => void) | undefined
   #working = false
   #stopped = false
 
   constructor(options: EngineTasksOptions) {
     this.#options = options
+    this.#depths = new EngineDepths(options)
+  }
+
+  get depths(): EngineDepths {
+    return this.#depths
   }
 
   define(name: string, task: TaskQueue<Deferral>, plan: TaskPlan, engine: Engine, handler: Handler<never>): void {
     const queue = engine.define(name, plan)
     this.#engines.add(engine)
     const { clock, scheduler, observers } = this.#options
-    this.#tasks.set(name, {
+    const defined: EngineTask = {
       name,
       task,
       plan,
@@ -95,9 +103,48 @@ export class EngineTasks {
       concurrency: 0,
       depth: undefined,
       askedAt: undefined,
-    })
-    this.#options.telemetry.defineEngine(name)
-    this.#stopAsking ??= clock.after(1_000, () => this.#ask(), true)
+    }
+    this.#tasks.set(name, defined)
+    this.#depths.show(defined)
+  }
+
+  /** Shows a queue whose jobs the engine's own worker runs, and tells of each of them. */
+  watch({ name, messaging, consumer, concurrency, depth }: WatchedQueue): Watch {
+    this.#watchedTask(name)
+    const place: Place = {
+      ...{ name, messaging, consumer, queue: { depth }, depth: undefined, askedAt: undefined },
+      get concurrency() {
+        return concurrency()
+      },
+    }
+    this.#depths.show(place)
+    if (this.#stopped) void consumer.stop()
+    const run = (task: string, job: WatchedJob, handler: Handler<undefined>): void => {
+      const role = { name: task, task: this.#watchedTask(task), messaging, resource: undefined }
+      const reporting = (handled: () => void) => async (payload: undefined, attempt: TaskContext) => {
+        try {
+          return await handler(payload, attempt)
+        } finally {
+          handled()
+        }
+      }
+      this.#track(this.#run(role, job, reporting as (handled: () => void) => Handler<never>))
+    }
+    return { run, end: () => this.#depths.hide(place) }
+  }
+
+  /** Names come with the jobs, so they are bounded as all names are. Timeouts and retries are the engine's. */
+  #watchedTask(name: string): TaskQueue<Deferral> {
+    const { telemetry, newQueue } = this.#options
+    const kept = telemetry.names.tasks.label(name) === OTHER ? OTHER : name
+    const known = this.#watchedTasks.get(kept)
+    if (known !== undefined) return known
+    const task = newQueue(kept)
+    const retry = { ...task.plan.retry, attempts: 1, retryIf: undefined, budget: undefined }
+    task.plan = { ...task.plan, timeout: undefined, retry }
+    telemetry.defineEngine(kept)
+    this.#watchedTasks.set(kept, task)
+    return task
   }
 
   has(name: string): boolean {
@@ -105,7 +152,7 @@ export class EngineTasks {
   }
 
   get consuming(): boolean {
-    return this.#working
+    return this.#working || this.#depths.places.size > this.#tasks.size
   }
 
   /** Sends a new deferral to its engine. */
@@ -156,7 +203,7 @@ export class EngineTasks {
   async cancel(name: string, id: string): Promise<boolean> {
     const task = this.#tasks.get(name)!
     if (!(await task.queue.cancel(id))) return false
-    const job = this.#newTaken(task, id, undefined)
+    const job = deferralOf(this.#options, task, id, undefined, task.handler)
     this.#options.scheduler().takeOut(job, 'taken out of its queue')
     return true
   }
@@ -188,7 +235,7 @@ export class EngineTasks {
     const consumer = await task.queue.consume({
       concurrency: task.concurrency,
       run: (taken) => this.run(task.name, taken),
-      onError: (error) => this.#wrong(task, error),
+      onError: (error) => this.#depths.wrong(task, error),
     })
     task.consumer = consumer
     if (this.#stopped) await consumer.stop()
@@ -196,19 +243,25 @@ export class EngineTasks {
 
   /** Runs what an engine gave; resolves when its handler has settled and the engine knows. */
   run(name: string, taken: Taken): Promise<void> {
-    const run = this.#run(this.#tasks.get(name)!, taken).catch(() => selfHealth.caught('engine'))
+    const task = this.#tasks.get(name)!
+    return this.#track(this.#run(task, taken, (handled) => handlerFor(task, taken, handled)))
+  }
+
+  #track(running: Promise<void>): Promise<void> {
+    const run = running.catch(() => selfHealth.caught('engine'))
     this.#runs.add(run)
     run.finally(() => this.#runs.delete(run))
     return run
   }
 
-  async #run(task: EngineTask, taken: Taken): Promise<void> {
+  async #run(role: Role, taken: Taken, handlerThat: (handled: () => void) => Handler<never>): Promise<void> {
     const handled = Promise.withResolvers<void>()
     const told = Promise.withResolvers<void>()
-    const job: Deferral = this.#newTaken(task, taken.id, taken, () => {
+    const handler = handlerThat(() => {
       job.engine!.handled = true
       handled.resolve()
     })
+    const job: Deferral = deferralOf(this.#options, role, taken.id, taken, handler)
     job.engine!.told = told.resolve
     job.failures = taken.failures
     job.attempts = taken.attempts
@@ -221,15 +274,16 @@ export class EngineTasks {
   /** Tells the engine how an attempt has ended, and the scheduler that it knows. */
   async acknowledge(job: Deferral, verdict: Verdict): Promise<void> {
     const taken = job.engine!.taken!
-    const outcome = verdict.outcome === 'returned' ? undefined : verdict.outcome
     try {
       const known = await tell(job, taken, verdict)
       if (!known) this.#lost(job)
+      const outcome = isWatched(taken) ? taken.outcome : verdict.outcome === 'returned' ? undefined : verdict.outcome
+      if (isWatched(taken)) job.error ??= taken.error
       this.#options.scheduler().settleTaken(job, known ? outcome : undefined)
     } catch (error) {
       // Its lock will run out, and somebody will run it again.
       const task = this.#tasks.get(job.task.name)
-      if (task !== undefined) this.#wrong(task, error)
+      if (task !== undefined) this.#depths.wrong(task, error)
       this.#options.scheduler().settleTaken(job, undefined)
     }
     job.engine!.told?.()
@@ -245,15 +299,15 @@ export class EngineTasks {
   /** Takes no more. */
   async stop(): Promise<void> {
     this.#stopped = true
-    await Promise.allSettled([...this.#tasks.values()].map(({ consumer }) => consumer?.stop()))
+    await Promise.allSettled([...this.#depths.places].map(({ consumer }) => consumer?.stop()))
     for (const task of this.#tasks.values()) task.concurrency = 0
   }
 
   /** Waits until the engines know how everything ended that was taken, as long as that makes sense, and lets go of them. */
   async close(): Promise<void> {
-    this.#stopAsking?.()
     this.#stopped = true
-    if (this.#tasks.size === 0) return
+    this.#depths.stop()
+    if (this.#depths.places.size === 0) return
     const { clock } = this.#options
     let cancelTimer: (() => void) | undefined
     const timeIsUp = new Promise<void>((resolve) => {
@@ -261,90 +315,12 @@ export class EngineTasks {
     })
     const letGo = async () => {
       await Promise.allSettled(this.#runs)
-      await Promise.allSettled([...this.#tasks.values()].map(({ consumer }) => consumer?.close()))
+      await Promise.allSettled([...this.#depths.places].map(({ consumer }) => consumer?.close()))
       await Promise.allSettled([...this.#engines].map((engine) => engine.close()))
     }
     await Promise.race([letGo(), timeIsUp])
     cancelTimer?.()
   }
-
-  /** What the engines hold, as far as they have said so of late. */
-  *readings(): Iterable<
-    readonly [string, EngineReading & { readonly queue: MessagingQueue; readonly young: boolean }]
-  > {
-    const now = this.#options.clock.now()
-    for (const { name, concurrency, depth, messaging, askedAt } of this.#tasks.values()) {
-      const up = depth !== undefined && now - depth.at <= ANSWER_HOLDS
-      const young = depth === undefined && now - (askedAt ?? now) < FIRST_ANSWER
-      yield [name, { concurrency, up, young, depth: up ? depth.read : undefined, queue: messaging }]
-    }
-  }
-
-  async #ask(): Promise<void> {
-    const { clock } = this.#options
-    for (const task of this.#tasks.values()) {
-      task.askedAt ??= clock.now()
-      // A reading that hangs must not keep the others from being asked, so nothing waits for it.
-      task.queue.depth().then(
-        (read) => {
-          task.depth = { read, at: clock.now() }
-        },
-        (error) => this.#wrong(task, error),
-      )
-    }
-    this.#stopAsking = clock.after(ASK_EVERY, () => this.#ask(), true)
-  }
-
-  #wrong(task: EngineTask, error: unknown): void {
-    selfHealth.caught('engine')
-    const { clock, logger } = this.#options
-    const now = clock.now()
-    if (this.#stopped || now - (this.#lines.get(task.name) ?? Number.NEGATIVE_INFINITY) < QUIET) return
-    this.#lines.set(task.name, now)
-    const message = error instanceof Error && error.message !== '' ? error.message : String(error)
-    write(logger, 'warn', `afterspan: ${task.messaging.system} queue "${task.messaging.name}": ${message}`)
-  }
-
-  #newTaken(task: EngineTask, id: string, taken: Taken | undefined, handled?: () => void): Deferral {
-    const { clock, telemetry, next } = this.#options
-    const now = clock.now()
-    const carrier = taken?.carrier ?? {}
-    const sent = propagation.extract(ROOT_CONTEXT, carrier)
-    // Without a propagator there is no baggage, and the trace goes on nevertheless.
-    const parent = trace.getSpanContext(sent) ?? parseTraceparent(carrier.traceparent)
-    const { method, route } = textOf(carrier.afterspan)
-    const origin =
-      method === undefined && route === undefined && parent === undefined
-        ? undefined
-        : { spanContext: parent, method, route, endedAt: undefined }
-    const scope: Scope = { origin, spanContext: parent, since: now, response: undefined }
-    const priority = PRIORITIES.find((word) => word === (taken?.priority ?? carrier.afterspan?.priority))
-    const options: DeferOptions = { relation: 'link', ...(priority !== undefined && { priority }) }
-    const work = {
-      payload: taken?.payload,
-      handler: taken === undefined ? task.handler : handlerFor(task, taken, handled!),
-      batch: undefined,
-      adopted: true,
-      cancel: () => false,
-      engine: { queue: task.messaging, taken, acceptance: undefined, lost: false },
-    }
-    const accepted = now - Math.max(0, Date.now() - (taken?.acceptedAt ?? Date.now()))
-    const traced: TaskTrace = telemetry.trace(task.name)
-    traced.previous = parseTraceparent(taken?.previous)
-    const make = () =>
-      new Deferral(id, next(), task.task as unknown as TaskQueue<never>, options, accepted, work, scope, traced)
-    const job = context.with(trace.deleteSpan(sent), make)
-    job.resource = task.resource
-    return job
-  }
-}
-
-function tell(job: Deferral, taken: Taken, verdict: Verdict): Promise<boolean> {
-  if (verdict.outcome === 'completed') return taken.complete()
-  const outlives = job.engine?.handled !== true
-  const failure = { error: verdict.error, traceparent: traceparentOf(job.trace.previous), outlives }
-  if (verdict.outcome === 'failed') return taken.fail(failure)
-  return verdict.failed ? taken.retry(verdict.delay, failure) : taken.release(outlives)
 }
 
 /** What runs a task that was taken: its handler, once it is known to be meant and its payload to be right. */
@@ -364,13 +340,4 @@ function handlerFor({ name, plan, handler }: EngineTask, taken: Taken, handled: 
     }
   }
   return run as Handler<never>
-}
-
-/** Strings of what came over the wire, which may be anything. */
-function textOf(origin: { readonly method?: unknown; readonly route?: unknown } | undefined): {
-  method: string | undefined
-  route: string | undefined
-} {
-  const text = (value: unknown) => (typeof value === 'string' ? value.slice(0, 1_000) : undefined)
-  return { method: text(origin?.method), route: text(origin?.route) }
 }

@@ -40,7 +40,7 @@ import {
   type TaskContext,
   type TaskHandle,
 } from './deferral.ts'
-import { EngineTasks } from './engine-tasks.ts'
+import { EngineTasks, type Watch, type WatchedQueue } from './engine-tasks.ts'
 import { type EventName, Events, type Listener } from './events.ts'
 import { FailureLog, write } from './failure-log.ts'
 import { Observers } from './observers.ts'
@@ -93,6 +93,11 @@ export class Tasks {
     tasks.#ends.push(end)
   }
 
+  /** For doors that look on while the app's own workers run the jobs of an engine. */
+  static watch(tasks: Tasks, queue: WatchedQueue): Watch {
+    return tasks.#engines.watch(queue)
+  }
+
   constructor(options: TasksOptions = {}, internals: Internals = {}) {
     this.#settings = resolveSettings(options, ['tracerProvider', 'meterProvider'])
     this.#options = options
@@ -104,7 +109,7 @@ export class Tasks {
       tracerProvider: options.tracerProvider,
       meterProvider: options.meterProvider,
       oldest: () => this.#oldest(),
-      engines: () => this.#engines.readings(),
+      engines: () => this.#engines.depths.readings(),
       limit: () => this.#scheduler.limit,
       used: () => this.#scheduler.used,
     })
@@ -118,6 +123,7 @@ export class Tasks {
       observers,
       logger: this.#settings.logger,
       next: () => this.#seq++,
+      newQueue: (name) => this.#newQueue(name),
     })
     this.#scheduler = new Scheduler<Deferral>({
       clock: this.#clock,
@@ -287,7 +293,7 @@ export class Tasks {
       queue: { limit: this.#settings.queueLimit, waiting: this.#scheduler.waiting },
       state: this.#closedSince === ENDLESS ? 'open' : this.#draining ? 'draining' : 'closed',
       ledger: this.ledger(),
-      engines: [...this.#engines.readings()].map(([task, { concurrency, up, young, depth, queue }]) => ({
+      engines: [...this.#engines.depths.readings()].map(([task, { concurrency, up, young, depth, queue }]) => ({
         task,
         system: queue.system,
         queue: queue.name,

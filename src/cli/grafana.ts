@@ -13,7 +13,7 @@ const THRESHOLDS: Readonly<Record<keyof Thresholds, { value: string; help: strin
   effectObjective: { value: 'SHARE', help: 'completed tasks whose effect must come in time' },
   effectWithin: { value: 'SECONDS', help: "in time: one of the bounds of the histogram's buckets" },
   minimumBad: { value: 'COUNT', help: 'failures or late effects below which no budget alert fires' },
-  oldest: { value: 'SECONDS', help: 'how long a ready task may wait for a slot' },
+  oldest: { value: 'SECONDS', help: 'how long a ready task may wait, for a slot or in its engine' },
   saturation: { value: 'SHARE', help: 'slots that may be taken while tasks wait' },
   amplification: { value: 'NUMBER', help: 'attempts that a task may take on average' },
   deadAfter: { value: 'MINUTES', help: 'how long nothing of a task may finish' },

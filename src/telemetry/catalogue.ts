@@ -178,7 +178,7 @@ export const METRICS = {
     kind: 'gauge',
     unit: '',
     description:
-      'Whether the engine has said in the last 35 s what it holds (1), or the numbers are those of before (0).',
+      'Whether the engine has said in the last 35 s what it holds (1); if not (0), numbers are those of before, or missing.',
     attributes: ['task.name'],
     prometheus: 'afterspan_engine_up',
   },

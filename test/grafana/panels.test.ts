@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { DASHBOARDS } from '../../grafana/source/dashboard.ts'
 import { generatedFiles } from '../../grafana/source/files.ts'
 import * as palette from '../../grafana/source/palette.ts'
-import { OUTCOMES, RESULTS, STATES } from '../../src/model/words.ts'
+import { ENGINE_STATES, OUTCOMES, RESULTS, STATES } from '../../src/model/words.ts'
 import { dashboards, type ShippedPanel } from './shipped.ts'
 
 const root = new URL('../../grafana/', import.meta.url)
@@ -78,6 +78,7 @@ describe.each([...dashboards()])('%s', (_file, dashboard) => {
         ['task_outcome', OUTCOMES, palette.OUTCOME_COLOURS],
         ['task_result', RESULTS, palette.RESULT_COLOURS],
         ['task_state', STATES, palette.STATE_COLOURS],
+        ['engine_state', ENGINE_STATES, palette.ENGINE_STATE_COLOURS],
       ] as const) {
         if (!legend.split(' ').includes(`{{${label}}}`)) continue
         for (const word of words)
@@ -141,6 +142,7 @@ describe('colours stay apart', () => {
     outcomes: palette.OUTCOME_COLOURS,
     results: palette.RESULT_COLOURS,
     states: palette.STATE_COLOURS,
+    'engine states': palette.ENGINE_STATE_COLOURS,
     priorities: palette.PRIORITY_COLOURS,
     thresholds: { good: palette.GOOD, warning: palette.WARNING, bad: palette.BAD_COLOUR },
   }

@@ -45,15 +45,18 @@ export function parse(query: string): Parsed {
     const isRate = node.getChild('FunctionIdentifier')?.firstChild?.name ?? ''
     const metrics: string[] = []
     const labels: string[] = []
+    // What stands behind `and` and `unless` chooses series, and gives them no label.
+    let chosenBy: number | undefined
     for (let child = node.firstChild; child !== null; child = child.nextSibling) {
       metrics.push(...walk(child, rated || OF_COUNTERS.includes(isRate)))
+      if (child.name === 'And' || child.name === 'Unless') chosenBy = metrics.length
       if (child.name === 'AggregateModifier' || child.name === 'MatchingModifierClause') {
         for (const group of child.getChildren('GroupingLabels'))
           labels.push(...group.getChildren('LabelName').map(text))
       }
     }
     if (labels.length > 0) groupings.push({ labels, metrics })
-    return metrics
+    return metrics.slice(0, chosenBy)
   }
   walk(tree.topNode, false)
   return { selectors, groupings }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { generatedFiles } from '../../grafana/source/files.ts'
 import { DEFAULTS } from '../../grafana/source/parameters.ts'
 import { FOREIGN } from '../../grafana/source/series.ts'
-import { OUTCOMES, PRIORITIES, RESULTS, STATES } from '../../src/model/words.ts'
+import { ENGINE_STATES, OUTCOMES, PRIORITIES, RESULTS, STATES } from '../../src/model/words.ts'
 import { METRICS, type MetricEntry, RESERVED_METRICS } from '../../src/telemetry/catalogue.ts'
 import { REASONS } from '../../src/telemetry/self-health.ts'
 import { parse } from './promql.ts'
@@ -28,6 +28,7 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   task_result: RESULTS,
   task_state: STATES,
   task_priority: PRIORITIES,
+  engine_state: ENGINE_STATES,
   reason: Object.values(REASONS).flat(),
   alertstate: ['firing', 'pending'],
 }
@@ -39,8 +40,8 @@ test('there are queries of every kind', () => {
   expect(count('panel')).toBeGreaterThan(80)
   expect(count('variable')).toBeGreaterThan(10)
   expect(count('annotation')).toBe(10)
-  expect(count('rule')).toBe(30 + 18)
-  expect(count('alert')).toBe(15)
+  expect(count('rule')).toBe(30 + 19)
+  expect(count('alert')).toBe(20)
 })
 
 // The rules for the stock exporter read the names without a unit; that those exist is for a real exporter to show.
@@ -60,6 +61,13 @@ describe.each(queries.filter(({ where }) => !where.startsWith('stock')))('$where
     for (const { labels, metrics } of groupings) {
       for (const metric of metrics) for (const label of labels) expect(known.get(metric), metric).toContain(label)
     }
+  })
+
+  test('takes what every process tells of an engine once, and from those that it answers', () => {
+    const told = /afterspan_engine_(?:jobs|oldest_seconds)/g
+    const once =
+      /max by \(\w+(?:, \w+)*\) \(\(afterspan_engine_(?:jobs|oldest_seconds)(?:\{[^}]*\})? and on \(job, instance, task_name\) afterspan_engine_up(?:\{[^}]*\})? == 1\)\)/g
+    expect(expr.match(once)?.length ?? 0).toBe(expr.match(told)?.length ?? 0)
   })
 
   test('takes the rate of counters, and of nothing else', () => {

@@ -1,15 +1,18 @@
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
+import { ENGINE_STATES } from '../../../src/model/words.ts'
 import { Page } from '../dashboard.ts'
-import { STEP } from '../expressions.ts'
+import { gained, RANGE, runningOfEngines, STEP, waitingInEngines } from '../expressions.ts'
 import { BAD_COLOUR, GOOD, LINES, STATE_COLOURS, WARNING } from '../palette.ts'
-import { figure, lines, PER_SECOND, table } from '../panels.ts'
+import { lines, PER_SECOND, table } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
+import { REAL_END } from '../series.ts'
 import { stepsOf } from '../steps.ts'
+import { enginePanels } from './engines.ts'
 
 /** What stands in panels of options that are off. */
 const WORKERS_OFF = 'Off: no task runs in worker threads (defineWorker)'
 const PROFILER_OFF = 'Off: the profiler is not part of this version'
-const ENGINES_OFF = 'Off: engines are not part of this version'
+const ENGINES_OFF = 'Off: no task runs on an engine (define with engine)'
 const RUNTIME_OFF = 'Off: npm install @opentelemetry/instrumentation-runtime-node'
 
 /** Is there room, and what takes it? */
@@ -18,17 +21,24 @@ export function capacity(parameters: Parameters): Dashboard {
     parameters,
     'capacity',
     'Afterspan / Capacity',
-    'Is there room for the work that comes in? Slots, queues, event loop and memory of each instance.',
+    'Is there room for the work that comes in? Slots, queues, event loop and memory of each instance, and what the engines hold.',
     {},
   )
   const { oldest, saturation } = parameters.thresholds
   const { all } = page
   const ready = all.of('pending', 'task_state="ready"')
-  const started = `rate(${all.histogram('wait', 'count')}[${STEP}])`
+  // What an engine gives to a process runs at once, in no slot.
+  const started = all.inProcess(`rate(${all.histogram('wait', 'count')}[${STEP}])`)
+  const inSlots = all.inProcess(`rate(${all.histogram('duration', 'sum')}[${STEP}])`)
+  const engines = enginePanels(all, parameters, ENGINES_OFF)
   const ofSaturation = [
     [null, GOOD],
     [0.7, WARNING],
     [saturation, BAD_COLOUR],
+  ] as const
+  const ofTwice = [
+    [null, GOOD],
+    [1, WARNING],
   ] as const
   const ofLoop = [
     [null, GOOD],
@@ -125,31 +135,30 @@ export function capacity(parameters: Parameters): Dashboard {
           [oldest, WARNING],
         ],
         colours: { 'time to drain': LINES[0] },
-        queries: [{ name: 'time to drain', expr: `sum (${ready}) / (sum (${started}) > 0)` }],
+        queries: [{ name: 'time to drain', expr: `sum (${ready}) / (sum ${started} > 0)` }],
       }),
       lines({
         title: 'Does more come in than is done?',
         description:
-          'Tasks deferred and tasks that reached their outcome, per second. A gap that stays is a queue that grows.',
+          'Tasks deferred and tasks that ended, per second; one that was handed to an engine ends where that has it run. A gap that stays is a queue that grows.',
         unit: PER_SECOND,
         span: 12,
         height: 8,
         colours: { deferred: LINES[0], finished: LINES[3] },
         queries: [
           { name: 'deferred', expr: `sum (rate(${all.of('deferred')}[${STEP}]))` },
-          { name: 'finished', expr: `sum (rate(${all.of('finished')}[${STEP}]))` },
+          { name: 'finished', expr: `sum (rate(${all.of('finished', REAL_END)}[${STEP}]))` },
         ],
       }),
       lines({
         title: 'Which tasks hold the slots?',
-        description: 'Slots taken on average, by task: the seconds that its attempts ran, per second.',
+        description:
+          'Slots taken on average, by task: the seconds that its attempts ran, per second. Tasks on engines hold none; theirs are below.',
         unit: 'short',
         span: 12,
         height: 8,
         look: 'areas',
-        queries: [
-          { name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.histogram('duration', 'sum')}[${STEP}]))` },
-        ],
+        queries: [{ name: '{{task_name}}', expr: `sum by (task_name) ${inSlots}` }],
       }),
     )
     .row('Event loop and memory')
@@ -234,26 +243,75 @@ export function capacity(parameters: Parameters): Dashboard {
     )
     .row('Engines')
     .panels(
-      lines({
-        title: 'What do consumers take?',
-        description: 'Tasks per second that these processes took from an engine.',
-        unit: PER_SECOND,
-        span: 12,
+      table({
+        title: 'What do the engines hold?',
+        description:
+          'One row per task that runs on an engine. Many wait and attempts are at the limit: more consumers. Limit 0: nobody consumes. No answer: so many processes do not hear from it. Failed ones are kept in the engine to be looked at.',
+        span: 24,
         height: 7,
         empty: ENGINES_OFF,
-        queries: [{ name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.of('taken')}[${STEP}]))` }],
-      }),
-      figure({
-        title: 'Handed to engines',
-        description: 'Tasks that were handed to an engine in this time range; whoever runs them counts their outcome.',
-        unit: 'short',
-        span: 12,
-        height: 7,
-        decimals: 0,
-        queries: [
-          { name: 'handed off', expr: `sum (increase(${all.of('finished', 'task_outcome="handed_off"')}[$__range]))` },
+        rows: [{ label: 'task_name', title: 'Task' }],
+        sortBy: 'Waiting',
+        columns: [
+          ...ENGINE_STATES.map((state) => ({
+            name: `${state[0]!.toUpperCase()}${state.slice(1)}`,
+            unit: 'short',
+            width: 80,
+            expr: `max by (task_name) (${all.ofEngine('engineJobs', `engine_state="${state}"`)})`,
+          })),
+          {
+            name: 'Oldest',
+            unit: 's',
+            decimals: 1,
+            width: 100,
+            cell: 'background',
+            steps: stepsOf(parameters.thresholds).age,
+            expr: `max by (task_name) (${all.ofEngine('engineOldest')})`,
+          },
+          { name: 'Running', unit: 'short', width: 80, expr: `sum by (task_name) (${runningOfEngines(all)})` },
+          {
+            name: 'Limit',
+            unit: 'short',
+            width: 80,
+            expr: `sum by (task_name) (${all.of('engineConcurrency')})`,
+          },
+          {
+            name: 'No answer',
+            unit: 'short',
+            width: 100,
+            cell: 'background' as const,
+            steps: [
+              [null, GOOD],
+              [1, BAD_COLOUR],
+            ],
+            expr: `sum by (task_name) (1 - ${all.of('engineUp')})`,
+          },
+          ...(['returned', 'redelivered', 'lost'] as const).map((key) => ({
+            name: { returned: 'Returned', redelivered: 'Redelivered', lost: 'Lost' }[key],
+            unit: 'none',
+            decimals: 0,
+            width: { returned: 100, redelivered: 110, lost: 80 }[key],
+            ...(key !== 'returned' && { cell: 'background' as const, steps: ofTwice }),
+            expr: `sum by (task_name) (${gained(all.of(key), RANGE)})`,
+          })),
         ],
       }),
+      lines({
+        title: 'How many wait there?',
+        description:
+          'Tasks that wait in an engine and might run. It grows while consumers are full: more of them. It grows while they have room, or are none: see whether they run and reach the engine.',
+        unit: 'short',
+        span: 8,
+        height: 7,
+        look: 'areas',
+        empty: ENGINES_OFF,
+        queries: [{ name: '{{task_name}}', expr: waitingInEngines(all) }],
+      }),
+      engines.oldest,
+      engines.flow,
+      engines.room,
+      engines.up,
+      engines.twice,
     )
     .build()
 }

@@ -1,9 +1,20 @@
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
 import { Page } from '../dashboard.ts'
-import { failureRatio, quantile, RANGE, STEP } from '../expressions.ts'
+import {
+  engineDown,
+  engineNotConsumed,
+  failureRatio,
+  oldest,
+  quantile,
+  RANGE,
+  STEP,
+  waiting,
+  waitingInEngines,
+} from '../expressions.ts'
 import { BAD_COLOUR, GOOD, LINES, NEUTRAL, OUTCOME_COLOURS, STATE_COLOURS, WARNING } from '../palette.ts'
 import { figure, lines, PER_SECOND, table, withLastWeek } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
+import { REAL_END } from '../series.ts'
 import { percent, stepsOf } from '../steps.ts'
 import { budgetLeft } from './slo.ts'
 
@@ -16,11 +27,12 @@ export function overview(parameters: Parameters): Dashboard {
     'Is the background work of these services healthy, and if not, which task is it? Click a task for its own page.',
     { task: 'many' },
   )
-  const { failureObjective, effectObjective, effectWithin, oldest, saturation } = parameters.thresholds
+  const { failureObjective, effectObjective, effectWithin, oldest: stuck, saturation } = parameters.thresholds
   const steps = stepsOf(parameters.thresholds)
   const allowed = 1 - failureObjective
-  const { ofTask, all, recorded } = page
+  const { ofTask, ofTaskAnywhere, all, recorded } = page
   const uptime = all.of('uptime')
+  const byTask = 'by (task_name)'
 
   return page
     .panels(
@@ -62,22 +74,22 @@ export function overview(parameters: Parameters): Dashboard {
       figure({
         title: 'Waiting',
         description:
-          'Tasks that are ready and have no slot yet. A number that grows means that work comes in faster than it is done: see Capacity.',
+          'Tasks that are ready and do not run: they have no slot yet, or wait in an engine. A number that grows means that work comes in faster than it is done: see Capacity.',
         unit: 'short',
         span: 3,
         height: 4,
         steps: [[null, NEUTRAL]],
         history: true,
-        queries: [{ name: 'ready', expr: `sum (${ofTask.of('pending', 'task_state="ready"')})` }],
+        queries: [{ name: 'ready', expr: `sum (${waiting(ofTask)})` }],
       }),
       figure({
         title: 'Oldest',
-        description: `How long the task that has been ready for the longest waits by now. Over ${oldest} s the queue counts as stuck and an alert fires.`,
+        description: `How long the task that has been ready for the longest waits by now, here or in an engine. Over ${stuck} s the queue counts as stuck and an alert fires.`,
         unit: 's',
         span: 3,
         height: 4,
         steps: steps.age,
-        queries: [{ name: 'oldest', expr: `max (${ofTask.of('oldest')})` }],
+        queries: [{ name: 'oldest', expr: `max (${oldest(ofTask)})` }],
       }),
       figure({
         title: 'Saturation',
@@ -137,7 +149,7 @@ export function overview(parameters: Parameters): Dashboard {
             unit: PER_SECOND,
             decimals: 2,
             width: 75,
-            expr: `sum by (task_name) (rate(${ofTask.of('finished')}[${RANGE}]))`,
+            expr: `sum by (task_name) (rate(${ofTask.of('finished', REAL_END)}[${RANGE}]))`,
           },
           {
             name: 'Failed',
@@ -160,7 +172,7 @@ export function overview(parameters: Parameters): Dashboard {
             name: 'Waiting',
             unit: 'short',
             width: 75,
-            expr: `sum by (task_name) (${ofTask.of('pending', 'task_state="ready"')})`,
+            expr: `sum by (task_name) (${waiting(ofTask)})`,
           },
           {
             name: 'Oldest',
@@ -169,14 +181,40 @@ export function overview(parameters: Parameters): Dashboard {
             decimals: 1,
             steps: steps.age,
             cell: 'background',
-            expr: `max by (task_name) (${ofTask.of('oldest')})`,
+            expr: `max by (task_name) (${oldest(ofTask)})`,
           },
           {
             name: 'Trend',
             unit: PER_SECOND,
             width: 130,
             trend: true,
-            expr: `sum by (task_name) (rate(${ofTask.of('finished')}[${STEP}]))`,
+            expr: `sum by (task_name) (rate(${ofTask.of('finished', REAL_END)}[${STEP}]))`,
+          },
+        ],
+      }),
+    )
+    .stack(
+      figure({
+        title: 'Do engines answer, and workers run?',
+        description:
+          'The worst of the queues in engines. No answer: no process has heard from it in the last 35 s, and what is deferred is dropped or kept in memory. No workers: tasks wait and no process takes them. What they hold: Capacity.',
+        unit: 'short',
+        span: 7,
+        height: 3,
+        empty: 'No engine used',
+        steps: [
+          [null, GOOD],
+          [1, BAD_COLOUR],
+        ],
+        mappings: { 0: 'Yes', 1: 'No workers', 2: 'No answer' },
+        queries: [
+          {
+            name: 'engines',
+            expr: [
+              `max ((2 + (${engineDown(ofTask, byTask)}))`,
+              `or (1 + 0 * (${engineNotConsumed(ofTask, byTask, ofTaskAnywhere)}))`,
+              `or (0 * max ${byTask} (${ofTask.of('engineUp')})))`,
+            ].join('\n'),
           },
         ],
       }),
@@ -185,7 +223,7 @@ export function overview(parameters: Parameters): Dashboard {
         description:
           'Alerts of Afterspan that fire now. Each has a runbook: docs/runbooks.md, or the link in the alert.',
         span: 7,
-        height: 10,
+        height: 7,
         rows: [
           { label: 'alertname', title: 'Alert', width: 165, shorten: 'Afterspan(.*)' },
           { label: 'task_name', title: 'Task', width: 105 },
@@ -196,14 +234,16 @@ export function overview(parameters: Parameters): Dashboard {
             name: 'Times',
             unit: 'short',
             width: 75,
-            expr: `count by (alertname, task_name) (${page.recorded.foreign('ALERTS', 'alertname=~"Afterspan.*"', 'alertstate="firing"')})`,
+            expr: `count by (alertname, task_name) (${page.alerts.foreign('ALERTS', 'alertname=~"Afterspan.*"', 'alertstate="firing"')})`,
           },
         ],
       }),
+    )
+    .panels(
       lines({
         title: 'How do tasks end?',
         description:
-          'Tasks per second by outcome, and all of them a week ago as a faint line. Much less than last week with the same traffic: something no longer defers.',
+          'Tasks per second by outcome, and all of them a week ago as a faint line. Much less than last week with the same traffic: something no longer defers. What is handed off to an engine ends once more where it is run.',
         unit: PER_SECOND,
         span: 12,
         height: 8,
@@ -242,13 +282,16 @@ export function overview(parameters: Parameters): Dashboard {
       lines({
         title: 'Where are unfinished tasks?',
         description:
-          'By state: held until the response is over, delayed on purpose, ready for a slot, running, or waiting for another attempt.',
+          'By state: held until the response is over, delayed on purpose, ready for a slot, running, or waiting for another attempt; and what waits in engines.',
         unit: 'short',
         span: 12,
         height: 8,
         look: 'areas',
-        colours: STATE_COLOURS,
-        queries: [{ name: '{{task_state}}', expr: `sum by (task_state) (${ofTask.of('pending')})` }],
+        colours: { ...STATE_COLOURS, 'in engines': LINES[4] },
+        queries: [
+          { name: '{{task_state}}', expr: `sum by (task_state) (${ofTask.of('pending')})` },
+          { name: 'in engines', expr: `sum (${waitingInEngines(ofTask)})` },
+        ],
       }),
     )
     .build()

@@ -1,8 +1,9 @@
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
 import { Page } from '../dashboard.ts'
-import { amplification, failureRatio, gained, quantile, RANGE, STEP } from '../expressions.ts'
+import { amplification, failureRatio, gained, oldest, quantile, RANGE, STEP, waiting } from '../expressions.ts'
 import {
   BAD_COLOUR,
+  ENGINE_STATE_COLOURS,
   GOOD,
   LINES,
   NEUTRAL,
@@ -15,6 +16,9 @@ import {
 import { figure, heatmap, lines, PER_SECOND, TIMES, table, withLastWeek } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
 import { stepsOf } from '../steps.ts'
+import { enginePanels } from './engines.ts'
+
+const ENGINES_OFF = 'Off: this task runs on no engine'
 
 /** One task: how it ends, how long it takes, why it fails, who asks for it. */
 export function task(parameters: Parameters): Dashboard {
@@ -25,10 +29,11 @@ export function task(parameters: Parameters): Dashboard {
     'One task: how it ends, how long it takes, why it fails, who asks for it, and a trace of it in Jaeger.',
     { task: 'one', route: true },
   )
-  const { effectWithin, oldest, amplification: storm } = parameters.thresholds
+  const { effectWithin, oldest: stuck, amplification: storm } = parameters.thresholds
   const { ofTask, ofRoute } = page
   const failed = page.failuresInJaeger('${task}')
   const steps = stepsOf(parameters.thresholds)
+  const engine = enginePanels(ofTask, parameters, ENGINES_OFF)
   const sumOf = (key: 'wait' | 'duration') => `sum (rate(${ofTask.histogram(key, 'sum')}[${STEP}]))`
 
   return page
@@ -86,22 +91,22 @@ export function task(parameters: Parameters): Dashboard {
       }),
       figure({
         title: 'Waiting',
-        description: 'Ready and without a slot.',
+        description: 'Ready and not running: without a slot here, or in its engine.',
         unit: 'short',
         span: 3,
         height: 4,
         steps: [[null, NEUTRAL]],
         history: true,
-        queries: [{ name: 'ready', expr: `sum (${ofTask.of('pending', 'task_state="ready"')})` }],
+        queries: [{ name: 'ready', expr: `sum (${waiting(ofTask)})` }],
       }),
       figure({
         title: 'Oldest',
-        description: `Over ${oldest} s the task counts as stuck and an alert fires.`,
+        description: `The longest wait by now, for a slot here or in its engine. Over ${stuck} s an alert fires.`,
         unit: 's',
         span: 3,
         height: 4,
         steps: steps.age,
-        queries: [{ name: 'oldest', expr: `max (${ofTask.of('oldest')})` }],
+        queries: [{ name: 'oldest', expr: `max (${oldest(ofTask)})` }],
       }),
       figure({
         title: 'Zombies',
@@ -118,7 +123,8 @@ export function task(parameters: Parameters): Dashboard {
       }),
       lines({
         title: 'How does it end?',
-        description: 'Tasks per second by outcome, and all of them a week ago as a faint line.',
+        description:
+          'Tasks per second by outcome, and all of them a week ago as a faint line. What is handed off to an engine ends once more where it is run.',
         unit: PER_SECOND,
         span: 12,
         height: 8,
@@ -287,6 +293,26 @@ export function task(parameters: Parameters): Dashboard {
         colours: { deduplicated: LINES[0] },
         queries: [{ name: 'deduplicated', expr: `sum (rate(${ofTask.of('deduplicated')}[${STEP}]))` }],
       }),
+    )
+    .row('Engine')
+    .panels(
+      lines({
+        title: 'What does its engine hold?',
+        description:
+          'By state: waiting for a consumer, delayed on purpose or until the next attempt, active in a consumer, and failed for good, which are kept to be looked at.',
+        unit: 'short',
+        span: 8,
+        height: 7,
+        look: 'areas',
+        empty: ENGINES_OFF,
+        colours: ENGINE_STATE_COLOURS,
+        queries: [{ name: '{{engine_state}}', expr: `max by (engine_state) (${ofTask.ofEngine('engineJobs')})` }],
+      }),
+      engine.oldest,
+      engine.flow,
+      engine.room,
+      engine.up,
+      engine.twice,
     )
     .row('Requests')
     .panels(

@@ -77,7 +77,7 @@ export function telemetryHealth(parameters: Parameters): Dashboard {
       figure({
         title: 'Ledger off by',
         description:
-          'Deferred tasks less those that ended or are unfinished, in the instance that is furthest off. Always 0; anything else is a fault of Afterspan, and counts are not to be trusted.',
+          'Tasks that were deferred here or taken from engines, less those that ended, were returned or are unfinished, in the instance that is furthest off. Always 0; anything else is a fault of Afterspan, and counts are not to be trusted.',
         unit: 'short',
         span: 4,
         height: 4,
@@ -161,7 +161,8 @@ export function telemetryHealth(parameters: Parameters): Dashboard {
       }),
       lines({
         title: 'By how much is the ledger off?',
-        description: 'By instance: deferred less ended and unfinished. A flat 0 is right.',
+        description:
+          'By instance: deferred and taken, less returned, ended and unfinished. A flat 0 is right, whether it sends tasks to engines, runs them, or neither.',
         unit: 'short',
         span: 12,
         height: 7,

@@ -1,4 +1,4 @@
-import { amplification as amplify, imbalance } from '../expressions.ts'
+import { amplification as amplify, engineDown, engineNotConsumed, gainedByProcess, imbalance } from '../expressions.ts'
 import { named, type Parameters } from '../parameters.ts'
 import { BAD, bucketUpTo, by, Series, type Window } from '../series.ts'
 import type { Group, Rule } from './rule.ts'
@@ -27,6 +27,9 @@ const BURNS: readonly { long: Window; short: Window; factor: number; severity: S
   { long: '3d', short: '6h', factor: 1, severity: 'warning', gone: 'thirty days' },
 ]
 
+/** How long an attempt that was made twice is told of, in minutes. */
+const TWICE_WITHIN = 15
+
 /** Every alert is named in `docs/runbooks.md` under a heading of its own. */
 export function alertRules(parameters: Parameters): Group[] {
   const { thresholds, runbooks } = parameters
@@ -35,6 +38,8 @@ export function alertRules(parameters: Parameters): Group[] {
   const ofInstance = by(parameters, 'job', 'instance')
   const ofBoth = by(parameters, 'job', 'instance', 'task_name')
   const ofJob = by(parameters, 'job')
+  // A task on an engine is sent by one service and often run by another.
+  const anywhere = by(parameters, 'task_name')
   const { oldest, saturation, amplification, deadAfter, zombies, restarts, minimumBad } = thresholds
 
   const burns = BURNS.flatMap(({ long, short, factor, severity, gone }): Alert[] => {
@@ -72,6 +77,27 @@ export function alertRules(parameters: Parameters): Group[] {
     ]
   })
 
+  // Engines promise that each task is run, not that it is run once: all was done, so nobody is woken. Yet neither happens
+  // where processes end in order and keep their locks, so a single one is worth a look.
+  const twice = (['lost', 'redelivered'] as const).map(
+    (counter): Alert => ({
+      alert: 'AfterspanTaskRunTwice',
+      severity: 'warning',
+      labels: { counter },
+      expr: `sum ${ofTask} (${gainedByProcess(series, series.of(counter), TWICE_WITHIN)}) > 0`,
+      summary: {
+        lost: 'Attempts of {{ $labels.task_name }} in {{ $labels.job }} that ran on without their lock: {{ printf "%.0f" $value }}',
+        redelivered:
+          'Taken anew by {{ $labels.job }}, since a process had not ended them: {{ printf "%.0f" $value }} {{ $labels.task_name }}',
+      }[counter],
+      description: {
+        lost: 'The engine has given them to another process while they ran, so they were done twice. Most often the event loop is blocked.',
+        redelivered:
+          'A process that had taken them was killed or hung, so they were done in part or twice. See which has ended, and why.',
+      }[counter],
+    }),
+  )
+
   const alerts: Alert[] = [
     ...burns,
     {
@@ -95,6 +121,32 @@ export function alertRules(parameters: Parameters): Group[] {
       ].join('\n'),
       summary: '{{ $labels.task_name }} in {{ $labels.job }} is deferred but nothing of it finishes',
       description: `Nothing of it has ended for ${deadAfter} minutes, though there is work. It hangs, waits for slots, or is tried again and again.`,
+    },
+    {
+      alert: 'AfterspanEngineDown',
+      severity: 'critical',
+      for: '3m',
+      expr: engineDown(series, ofTask),
+      summary: 'No process of {{ $labels.job }} gets an answer from the engine of {{ $labels.task_name }}',
+      description:
+        'What is deferred is dropped, or kept in memory as far as the buffer goes; nothing is taken. See whether the engine runs and can be reached.',
+    },
+    {
+      alert: 'AfterspanEngineNotConsumed',
+      severity: 'critical',
+      for: '5m',
+      expr: engineNotConsumed(series, anywhere),
+      summary: 'No process takes {{ $labels.task_name }} from its engine; waiting there: {{ $value }}',
+      description:
+        'No process that reports runs this task: the workers are gone, or tasks.work() was not called for it. Start them.',
+    },
+    {
+      alert: 'AfterspanEngineStuck',
+      severity: 'critical',
+      for: '2m',
+      expr: `max ${anywhere} (${series.ofEngine('engineOldest')}) > ${oldest}`,
+      summary: '{{ $labels.task_name }} has waited {{ $value | humanizeDuration }} in its engine',
+      description: `It might have started over ${oldest} s ago. See on the dashboard Capacity whether its consumers are full, slow or away.`,
     },
     {
       alert: 'AfterspanSaturated',
@@ -125,6 +177,7 @@ export function alertRules(parameters: Parameters): Group[] {
       summary: '{{ $value }} attempts of {{ $labels.task_name }} on {{ $labels.instance }} run on after their timeout',
       description: 'Each keeps a slot. The handler ignores its signal: pass it to what the handler waits for.',
     },
+    ...twice,
     {
       alert: 'AfterspanRestarts',
       severity: 'warning',
@@ -139,7 +192,7 @@ export function alertRules(parameters: Parameters): Group[] {
       expr: `abs(${imbalance(series, ofInstance)}) > 0`,
       summary: 'The ledger of {{ $labels.instance }} is off by {{ $value }}',
       description:
-        'Deferred tasks are not what ended plus what is unfinished: a fault of Afterspan. Its counts are not to be trusted.',
+        'Tasks that came are not those that ended, went back or are unfinished: a fault of Afterspan. Its counts are not to be trusted.',
     },
     {
       alert: 'AfterspanTelemetryLoss',

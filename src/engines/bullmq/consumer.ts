@@ -2,6 +2,7 @@ import type { Job, Worker } from 'bullmq'
 import type { ConsumeOptions, Consumer } from '../../model/engine.ts'
 import { latestRecord } from './job-record.ts'
 import type { BullMQSettings } from './options.ts'
+import { gatherWrites, type RedisLike } from './producer.ts'
 import { NotOurs, TakenJob, type TakenJobOptions } from './taken-job.ts'
 
 export interface BullMQConsumerOptions extends ConsumeOptions {
@@ -62,6 +63,12 @@ export class BullMQConsumer implements Consumer {
     }, settings.lock / 4)
     this.#watch.unref()
     this.ready = this.#worker.waitUntilReady()
+    // An app's own client is not ours to change.
+    if (!('duplicate' in settings.connection)) {
+      const client = this.#worker.getBackend().client as Promise<unknown>
+      // Closed before it was connected.
+      client.then((redis) => gatherWrites(redis as RedisLike)).catch(() => {})
+    }
   }
 
   async #process(job: Job, token: string): Promise<unknown> {

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { ConnectionOptions } from 'bullmq'
 
 /** The connection over which all tasks of an engine are sent. */
@@ -9,8 +10,10 @@ export interface Producer {
 }
 
 /** What is used of an ioredis client. */
-interface RedisLike {
+export interface RedisLike {
   readonly status: string
+  /** Of the connection that it has; a new one after each that breaks. */
+  readonly stream?: Duplex
   on(event: string, listener: (error: Error) => void): unknown
   disconnect(): void
 }
@@ -34,6 +37,7 @@ export class ProducerConnection implements Producer {
     }
     const Client = Redis as unknown as new (...args: unknown[]) => RedisLike
     this.#redis = url === undefined ? new Client(settings) : new Client(url, settings)
+    gatherWrites(this.#redis)
     this.#redis.on('error', (error) => {
       this.#lastError = error
     })
@@ -53,6 +57,37 @@ export class ProducerConnection implements Producer {
   close(): void {
     this.#redis.disconnect()
   }
+}
+
+const gathering = new WeakSet<Duplex>()
+
+/**
+ * Has an ioredis client write what it sends in one turn of the event loop by one system call. By itself it makes one for each
+ * command, and so does Redis to read it, which for small jobs is a tenth of what they cost. Nothing waits for it: it is
+ * written when the code that runs has ended. Without effect on other clients.
+ */
+export function gatherWrites(client: RedisLike): void {
+  const gather = () => {
+    const { stream } = client
+    if (stream === undefined || gathering.has(stream)) return
+    gathering.add(stream)
+    const { write } = stream
+    let corked = false
+    const uncork = () => {
+      corked = false
+      stream.uncork()
+    }
+    stream.write = (...args: unknown[]) => {
+      if (!corked) {
+        corked = true
+        stream.cork()
+        process.nextTick(uncork)
+      }
+      return Reflect.apply(write, stream, args)
+    }
+  }
+  if (client.status === 'ready') gather()
+  client.on('connect', gather)
 }
 
 /** The app's own client: it decides what happens while Redis is away, and it stays open. */

@@ -58,6 +58,8 @@ export class TakenJob implements Taken {
   readonly #acknowledged = Promise.withResolvers<boolean>()
   readonly #listeners: (() => void)[] = []
   #lost = false
+  /** By BullMQ, which has then told how the attempt ended. */
+  #moved = false
   /** What BullMQ is to do with it. */
   #outcome: 'completed' | 'failed' | 'retried' = 'completed'
 
@@ -151,6 +153,7 @@ export class TakenJob implements Taken {
 
   /** Nobody will say how it ended: its lock runs out. */
   abandon(): void {
+    if (this.#moved) return
     this.#acknowledged.resolve(false)
     this.#verdict.reject(new this.#options.bull.WaitingError())
   }
@@ -161,6 +164,7 @@ export class TakenJob implements Taken {
     const watch = async <T>(move: () => Promise<T>): Promise<T> => {
       try {
         const moved = await move()
+        this.#moved = true
         this.#acknowledged.resolve(true)
         return moved
       } catch (error) {

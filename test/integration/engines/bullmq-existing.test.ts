@@ -3,7 +3,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import {
   DelayedError,
   FlowProducer,
@@ -18,7 +18,7 @@ import {
 } from 'bullmq'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createWorker, telemetry } from '../../../src/engines/bullmq/index.ts'
-import { imbalance } from '../../../src/index.ts'
+import { createTasks, imbalance } from '../../../src/index.ts'
 import { selfHealth } from '../../../src/telemetry/self-health.ts'
 import type { TestTasks } from '../../../src/testing/index.ts'
 import { inMemory, registerOpenTelemetry, Scene, unregisterOpenTelemetry, until } from '../fixtures/bullmq/scene.ts'
@@ -45,7 +45,7 @@ async function everyEnding(scene: Scene, make: Make, name: string): Promise<unkn
       await job.updateProgress(50)
       switch (job.name) {
         case 'value':
-          return { doubled: job.data.n * 2 }
+          return { doubled: job.data.n * 2, properties: Object.keys(job).sort() }
         case 'flaky':
           if (job.attemptsMade < 2) throw new TypeError(`flaky ${job.attemptsMade}`)
           return 'at last'
@@ -188,6 +188,8 @@ describeWithServers(['redis'], 'An app that has BullMQ', () => {
     // later, again, parent and limited were returned once; flaky and hopeless twice, circular twice.
     expect(tasks.ledger()).toMatchObject({ taken: 24, returned: 10, zombies: 0 })
     expect(tasks.ledger().outcomes).toMatchObject({ completed: 11, failed: 3 })
+    // What moves its job itself has not failed, and a result that JSON cannot carry is found out after the attempt.
+    expect(tasks.snapshot().total.attempts).toEqual({ ok: 18, error: 6, timeout: 0, cancelled: 0 })
   })
 
   test('has spans and metrics of each attempt, linked both ways with the request', async () => {
@@ -482,6 +484,27 @@ describeWithServers(['redis'], 'An app that has BullMQ', () => {
       expect(selfHealth.count('afterspan.telemetry.caught', 'span')).toBeGreaterThan(before)
       await worker.close()
     }
+    const quiet = { info() {}, warn() {}, error() {} }
+    const hostile = createTasks({ tracerProvider: providers[1] as never, shutdown: false, logger: quiet })
+    scene.keep({ close: () => hostile.close({ grace: 0 }) })
+    const worker = createWorker(hostile, name, async () => 'ok', { connection: scene.connection })
+    const unseen = await scene.queue(name).add('a', {})
+    await until('it to end', () => unseen.isCompleted())
+    await worker.close()
+    context.disable()
+    context.setGlobalContextManager({
+      active: broken,
+      with: broken,
+      bind: broken,
+      enable: broken,
+      disable() {},
+    } as never)
+    const untold = scene.plainWorker(name, async () => 'ok', { telemetry: telemetry() })
+    const added = await scene.queue(name, { telemetry: telemetry() }).add('a', {})
+    await until('it to end', () => added.isCompleted())
+    await untold.close()
+    unregisterOpenTelemetry()
+    registerOpenTelemetry()
     tasks.on('started', broken)
     tasks.on('ended', broken)
     watched(name, async () => 'ok')

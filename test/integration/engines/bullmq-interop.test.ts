@@ -1,4 +1,4 @@
-import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
+import { propagation, SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import { type Job, type JobsOptions, Queue, Worker } from 'bullmq'
 import { BullMQOtel } from 'bullmq-otel'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -239,6 +239,35 @@ describeWithServers(['redis'], 'Beside the real bullmq-otel', () => {
       await until('its span', () => spansOf(`process ${plain}`).length === 1)
       expect(linksOf(spansOf(`process ${plain}`)[0])).toEqual([idOf(spansOf(`send ${plain}`)[0])])
     } finally {
+      registerOpenTelemetry()
+    }
+  })
+
+  test('jobs run where the propagator throws', async () => {
+    const broken = () => {
+      throw new Error('broken')
+    }
+    const metadata = '{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}'
+    propagation.disable()
+    propagation.setGlobalPropagator({ inject: broken, extract: broken, fields: () => [] })
+    try {
+      for (const consume of Object.values(consumers)) {
+        const name = scene.fresh('propagator')
+        tasks = scene.tasks()
+        await consume(name, () => {})
+        await scene.queue(name).add(name, {}, { telemetry: { metadata } })
+        await outcomes(1)
+        expect(linksOf(tasks.spans(`process ${name}`)[0])).toEqual(['b7ad6b7169203331'])
+      }
+      const name = scene.fresh('propagator')
+      scene.plainWorker(name, async () => {}, { telemetry: telemetry() })
+      const job = await scene.queue(name, { telemetry: telemetry() }).add(name, {})
+      await until('it to end', () => job.isCompleted())
+      await scene.queue(name).add(name, {}, { telemetry: { metadata } })
+      await until('their spans', () => spansOf(`process ${name}`).length === 2)
+      expect(spansOf(`process ${name}`).map(linksOf)).toEqual([[], ['b7ad6b7169203331']])
+    } finally {
+      unregisterOpenTelemetry()
       registerOpenTelemetry()
     }
   })
