@@ -277,14 +277,13 @@ export class EngineTasks {
     try {
       const known = await tell(job, taken, verdict)
       if (!known) this.#lost(job)
-      const outcome = isWatched(taken) ? taken.outcome : verdict.outcome === 'returned' ? undefined : verdict.outcome
       if (isWatched(taken)) job.error ??= taken.error
-      this.#options.scheduler().settleTaken(job, known ? outcome : undefined)
+      this.#options.scheduler().settleTaken(job, known ? outcomeOf(taken, verdict) : 'returned')
     } catch (error) {
       // Its lock will run out, and somebody will run it again.
       const task = this.#tasks.get(job.task.name)
       if (task !== undefined) this.#depths.wrong(task, error)
-      this.#options.scheduler().settleTaken(job, undefined)
+      this.#options.scheduler().settleTaken(job, 'returned')
     }
     job.engine!.told?.()
   }
@@ -321,6 +320,13 @@ export class EngineTasks {
     await Promise.race([letGo(), timeIsUp])
     cancelTimer?.()
   }
+}
+
+/** How it ends here, now that the engine knows. */
+function outcomeOf(taken: Taken, verdict: Verdict): 'completed' | 'failed' | 'retried' | 'returned' {
+  if (isWatched(taken)) return taken.outcome ?? (verdict.outcome === 'completed' ? 'returned' : 'retried')
+  if (verdict.outcome !== 'returned') return verdict.outcome
+  return verdict.failed ? 'retried' : 'returned'
 }
 
 /** What runs a task that was taken: its handler, once it is known to be meant and its payload to be right. */

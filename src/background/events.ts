@@ -66,7 +66,11 @@ export class Events {
   }
 
   entered(job: Deferral, state: State): void {
-    if (state === 'retrying') this.#emit('retrying', () => ({ ...of(job), attempt: job.attempt, error: job.error }))
+    if (state === 'retrying') this.retrying(job)
+  }
+
+  retrying(job: Deferral): void {
+    this.#emit('retrying', () => ({ ...of(job), attempt: job.attempt, error: job.error }))
   }
 
   attemptStarted(job: Deferral): void {

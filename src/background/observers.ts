@@ -34,9 +34,10 @@ export class Observers implements Observer<Deferral> {
     this.#figures.taken(job)
   }
 
-  returned(job: Deferral): void {
+  returned(job: Deferral, retried: boolean): void {
     this.#telemetry.returned(job)
     this.#figures.returned(job)
+    if (retried) this.#events.retrying(job)
     job.letGo()
   }
 

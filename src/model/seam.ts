@@ -23,8 +23,8 @@ export interface Observer<J> {
   deferred(job: J): void
   /** An engine has given this job to this process. */
   taken(job: J): void
-  /** A job that was taken is the engine's again. */
-  returned(job: J): void
+  /** A job that was taken is the engine's again; `retried`: its attempt has failed and will be made again. */
+  returned(job: J, retried: boolean): void
   /** The engine has given a job that was taken to somebody else, or may have. */
   lost(job: J): void
   /** The deferral is in a new state; `from` is undefined for the first. */

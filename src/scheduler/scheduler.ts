@@ -223,18 +223,18 @@ export class Scheduler<J extends Job> {
     this.#run(run)
   }
 
-  /** The engine has taken note of how an attempt ended; undefined: the job is its own again. */
-  settleTaken(job: J, outcome: 'completed' | 'failed' | 'cancelled' | undefined): void {
+  /** The engine has taken note of how an attempt ended; `retried` and `returned`: the job is its own again, after a failure or not. */
+  settleTaken(job: J, outcome: 'completed' | 'failed' | 'cancelled' | 'retried' | 'returned'): void {
     if (job.state !== 'running' || job.run !== undefined) return
     this.#holding--
-    if (outcome !== undefined) {
+    if (outcome !== 'retried' && outcome !== 'returned') {
       this.#finish(job, outcome)
       return
     }
     this.#states.running--
     this.#returned++
     job.state = undefined
-    this.#observer.returned(job)
+    this.#observer.returned(job, outcome === 'retried')
     this.#whenUnfinishedIsZero()
   }
 

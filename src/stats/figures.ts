@@ -84,10 +84,11 @@ export class Figures implements Observer<CountedJob> {
     this.#of(job.label).taken++
   }
 
-  returned(job: CountedJob): void {
+  returned(job: CountedJob, retried: boolean): void {
     const counts = this.#of(job.label)
     counts.states.running--
     counts.returned++
+    if (retried) counts.retries++
   }
 
   lost(): void {}

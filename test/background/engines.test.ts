@@ -62,9 +62,14 @@ test('failed attempts are ERROR, retries are roots of their own and linked to th
     },
     { engine, retry: { attempts: 3, initial: 1_000 } },
   )
+  const events: string[] = []
+  for (const event of ['started', 'ended', 'retrying', 'finished'] as const) tasks.on(event, () => events.push(event))
   await mail.defer({}).accepted
   await tasks.work()
   for (let turn = 0; turn < 5; turn++) await clock.advance(2_000)
+  const again = ['started', 'ended', 'retrying']
+  expect(events).toEqual(['finished', ...again, ...again, 'started', 'ended', 'finished'])
+  expect(tasks.snapshot().total.retries).toBe(2)
   const spans = tasks.spans('process q-mail')
   expect(spans.map(({ status }) => status.code)).toEqual([
     SpanStatusCode.ERROR,
