@@ -9,11 +9,19 @@ export interface Row {
   readonly promise?: { readonly most: number } | { readonly least: number }
 }
 
+export interface BenchOptions {
+  readonly quick: boolean
+  /** How many jobs go through an engine; undefined: as many as the benchmark has by itself. */
+  readonly jobs: number | undefined
+}
+
 export interface Bench {
   readonly name: string
   /** What is compared with what, in a few lines. */
   readonly about: string
-  run(options: { quick: boolean }): Promise<Row[]>
+  /** Why it cannot run here; undefined where it can. */
+  missing?(): string | undefined
+  run(options: BenchOptions): Promise<Row[]>
 }
 
 export function median(values: readonly number[]): number {

@@ -36,7 +36,7 @@ export class Observers implements Observer<Deferral> {
 
   returned(job: Deferral, retried: boolean): void {
     this.#telemetry.returned(job)
-    this.#figures.returned(job)
+    this.#figures.returned(job, retried)
     if (retried) this.#events.retrying(job)
     job.letGo()
   }
