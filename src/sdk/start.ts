@@ -1,7 +1,7 @@
 import type { Server } from 'node:http'
 import { type MeterProvider, metrics, type ProxyTracerProvider, type TracerProvider, trace } from '@opentelemetry/api'
 import { setMetricReader } from '../metrics/reader.ts'
-import { isTrue } from './environment.ts'
+import { isFalse, isTrue } from './environment.ts'
 import { expressInstrumentation } from './express.ts'
 import { ExchangeableTracerProvider, letAppTakeOver, registeredProvider } from './hand-over.ts'
 import { registerImportHook } from './import-hook.ts'
@@ -13,6 +13,7 @@ import type { Instrumentation, MetricReader, SpanProcessor, View } from './sdk-t
 import { BurstSpanProcessor } from './span-processor.ts'
 import { ForwardingSpanProcessor, receiveSpans } from './thread-spans.ts'
 import { spanProcessorsFromEnvironment } from './traces.ts'
+import { UndeclaredSpans } from './undeclared-spans.ts'
 
 export interface TelemetryOptions {
   /** Default: `OTEL_SERVICE_NAME`, else the `service.name` in `OTEL_RESOURCE_ATTRIBUTES`, else `unknown_service:node`. */
@@ -26,6 +27,11 @@ export interface TelemetryOptions {
   readonly views?: readonly View[]
   /** A span for each middleware, router and handler of Express. Default: `AFTERSPAN_EXPRESS_LAYERS`, else false. */
   readonly expressLayers?: boolean
+  /**
+   * Whether to look for work that the app does after its responses and that is no task: a metric by route and span, and a line on
+   * stderr, once for each. `margin` as in `UndeclaredSpans`. Default: `AFTERSPAN_UNDECLARED`, else true.
+   */
+  readonly undeclared?: boolean | { readonly margin?: number }
 }
 
 /** The telemetry of this process. */
@@ -112,7 +118,11 @@ function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice
     ...(options.instrumentations ?? []),
   ]
   const reader = prometheusReader()
-  const spanProcessors = [...spanProcessorsFromEnvironment(env, notice), ...(options.spanProcessors ?? [])]
+  const spanProcessors = [
+    ...undeclaredFrom(options, env, notice),
+    ...spanProcessorsFromEnvironment(env, notice),
+    ...(options.spanProcessors ?? []),
+  ]
   receiveSpans(spanProcessors)
   const sdk = new NodeSDK({
     instrumentations,
@@ -129,6 +139,11 @@ function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice
   const server =
     port === undefined ? undefined : servePrometheus(port, env.OTEL_EXPORTER_PROMETHEUS_HOST || 'localhost', notice)
   return handOverable({ sdk, instrumentations, spanProcessors, server, notice })
+}
+
+function undeclaredFrom({ undeclared }: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice): SpanProcessor[] {
+  if (undeclared === false || (undeclared === undefined && isFalse(env.AFTERSPAN_UNDECLARED))) return []
+  return [new UndeclaredSpans({ notice, ...(typeof undeclared === 'object' && undeclared) })]
 }
 
 type Flushable = { forceFlush?(): Promise<void>; shutdown?(): Promise<void> }

@@ -190,6 +190,14 @@ export const METRICS = {
     attributes: ['task.name'],
     prometheus: 'afterspan_engine_concurrency',
   },
+  undeclared: {
+    name: 'afterspan.undeclared.duration',
+    kind: 'histogram',
+    unit: 's',
+    description: 'How long work that is no task went on after the response of its request, by the name of its span.',
+    attributes: ['http.route', 'span.name'],
+    prometheus: 'afterspan_undeclared_duration_seconds',
+  },
   limit: {
     name: 'afterspan.concurrency.limit',
     kind: 'gauge',

@@ -5,7 +5,7 @@ export const REASONS = {
   /** `queue_full`: more spans at once than the processor holds · `export_failed`: the collector did not take them ·
    *  `shutdown`: still unsent when the time for shutting down was over. */
   lost: ['queue_full', 'export_failed', 'shutdown'],
-  capped: ['task_names', 'routes', 'error_types'],
+  capped: ['task_names', 'routes', 'error_types', 'span_names'],
   /** `span`, `metric`: the OpenTelemetry SDK threw · `listener`: one of `tasks.on` · `retry_if`, `group_by`, `logger` ·
    *  `engine`: an engine gave an error outside a send, or could not be told how an attempt ended. */
   caught: ['span', 'metric', 'listener', 'retry_if', 'group_by', 'logger', 'engine'],
