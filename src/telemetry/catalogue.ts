@@ -238,6 +238,15 @@ export const METRICS = {
     attributes: ['reason'],
     prometheus: 'afterspan_telemetry_capped_total',
   },
+  telemetrySampled: {
+    name: 'afterspan.telemetry.sampled',
+    kind: 'counter',
+    unit: '{trace}',
+    description:
+      'Traces that were decided on as a whole, where TailSamplingProcessor is used, by why they were kept or let go.',
+    attributes: ['reason'],
+    prometheus: 'afterspan_telemetry_sampled_total',
+  },
   telemetryCaught: {
     name: 'afterspan.telemetry.caught',
     kind: 'counter',
