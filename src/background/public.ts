@@ -3,6 +3,7 @@ import type { Depth } from '../model/engine.ts'
 import type { Ledger } from '../model/ledger.ts'
 import type { DeferOptions, SchedulingOptions } from '../model/options.ts'
 import type { TaskFigures } from '../stats/figures.ts'
+import type { UndeclaredFigures } from '../telemetry/undeclared.ts'
 import type { TaskHandle } from './deferral.ts'
 
 /** Options of `createTasks`. */
@@ -80,6 +81,8 @@ export interface Snapshot {
   readonly ledger: Ledger
   /** One for each task that an engine runs. */
   readonly engines: readonly EngineFigures[]
+  /** Work that is no task and went on after responses, in the whole process, as far as its spans tell; the most time first. */
+  readonly undeclared: readonly UndeclaredFigures[]
   readonly total: TaskFigures
   readonly tasks: readonly (TaskFigures & { readonly name: string })[]
 }

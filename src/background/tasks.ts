@@ -30,6 +30,7 @@ import type { TaskQueue } from '../scheduler/task-queue.ts'
 import { Figures } from '../stats/figures.ts'
 import { selfHealth } from '../telemetry/self-health.ts'
 import { Telemetry } from '../telemetry/telemetry.ts'
+import { undeclaredWork } from '../telemetry/undeclared.ts'
 import {
   AttemptContext,
   type BatchHandler,
@@ -301,6 +302,7 @@ export class Tasks {
         up: young ? null : up,
         holds: depth ?? null,
       })),
+      undeclared: undeclaredWork.read(),
       ...this.#figures.read(ages),
     }
   }

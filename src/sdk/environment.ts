@@ -22,3 +22,7 @@ export function number(env: NodeJS.ProcessEnv, name: string, least: number, noti
 export function isTrue(value: string | undefined): boolean {
   return value?.trim().toLowerCase() === 'true'
 }
+
+export function isFalse(value: string | undefined): boolean {
+  return value?.trim().toLowerCase() === 'false'
+}

@@ -2,3 +2,5 @@ export { createInMemoryTelemetry, type InMemoryTelemetry, type InMemoryTelemetry
 export { LinkedSampler } from './sampler.ts'
 export { BurstSpanProcessor, type BurstSpanProcessorOptions } from './span-processor.ts'
 export { startTelemetry, type Telemetry, type TelemetryOptions } from './start.ts'
+export { type TailSamplingOptions, TailSamplingProcessor } from './tail-sampling.ts'
+export { UndeclaredSpans, type UndeclaredSpansOptions } from './undeclared-spans.ts'

@@ -1,7 +1,7 @@
 import type { Server } from 'node:http'
 import { type MeterProvider, metrics, type ProxyTracerProvider, type TracerProvider, trace } from '@opentelemetry/api'
 import { setMetricReader } from '../metrics/reader.ts'
-import { isTrue } from './environment.ts'
+import { isFalse, isTrue, number } from './environment.ts'
 import { expressInstrumentation } from './express.ts'
 import { ExchangeableTracerProvider, letAppTakeOver, registeredProvider } from './hand-over.ts'
 import { registerImportHook } from './import-hook.ts'
@@ -11,8 +11,10 @@ import { loadIfInstalled, loadPeer } from './peers.ts'
 import { LinkedSampler, samplerFromEnvironment } from './sampler.ts'
 import type { Instrumentation, MetricReader, SpanProcessor, View } from './sdk-types.ts'
 import { BurstSpanProcessor } from './span-processor.ts'
+import { type TailSamplingOptions, TailSamplingProcessor } from './tail-sampling.ts'
 import { ForwardingSpanProcessor, receiveSpans } from './thread-spans.ts'
 import { spanProcessorsFromEnvironment } from './traces.ts'
+import { UndeclaredSpans } from './undeclared-spans.ts'
 
 export interface TelemetryOptions {
   /** Default: `OTEL_SERVICE_NAME`, else the `service.name` in `OTEL_RESOURCE_ATTRIBUTES`, else `unknown_service:node`. */
@@ -26,6 +28,16 @@ export interface TelemetryOptions {
   readonly views?: readonly View[]
   /** A span for each middleware, router and handler of Express. Default: `AFTERSPAN_EXPRESS_LAYERS`, else false. */
   readonly expressLayers?: boolean
+  /**
+   * Whether to look for work that the app does after its responses and that is no task: a metric by route and span, and a line on
+   * stderr, once for each. `margin` as in `UndeclaredSpans`. Default: `AFTERSPAN_UNDECLARED`, else true.
+   */
+  readonly undeclared?: boolean | { readonly margin?: number }
+  /**
+   * Holds each trace until it is over, and keeps it if anything failed, was slow, retried or asked for, and a share of the rest; see
+   * `TailSamplingProcessor`. A number is the share. Default: `AFTERSPAN_TAIL_SAMPLING` (a share, 0 to 1), else off.
+   */
+  readonly tailSampling?: number | Omit<TailSamplingOptions, 'next'>
 }
 
 /** The telemetry of this process. */
@@ -112,7 +124,11 @@ function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice
     ...(options.instrumentations ?? []),
   ]
   const reader = prometheusReader()
-  const spanProcessors = [...spanProcessorsFromEnvironment(env, notice), ...(options.spanProcessors ?? [])]
+  const spanProcessors = [
+    ...undeclaredFrom(options, env, notice),
+    ...tailSampled(options, env, notice, spanProcessorsFromEnvironment(env, notice)),
+    ...(options.spanProcessors ?? []),
+  ]
   receiveSpans(spanProcessors)
   const sdk = new NodeSDK({
     instrumentations,
@@ -129,6 +145,24 @@ function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice
   const server =
     port === undefined ? undefined : servePrometheus(port, env.OTEL_EXPORTER_PROMETHEUS_HOST || 'localhost', notice)
   return handOverable({ sdk, instrumentations, spanProcessors, server, notice })
+}
+
+function undeclaredFrom({ undeclared }: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice): SpanProcessor[] {
+  if (undeclared === false || (undeclared === undefined && isFalse(env.AFTERSPAN_UNDECLARED))) return []
+  return [new UndeclaredSpans({ notice, ...(typeof undeclared === 'object' && undeclared) })]
+}
+
+/** What sends spans, behind what decides on their traces where that is asked for. */
+function tailSampled(
+  { tailSampling }: TelemetryOptions,
+  env: NodeJS.ProcessEnv,
+  notice: Notice,
+  next: readonly SpanProcessor[],
+): readonly SpanProcessor[] {
+  const share = number(env, 'AFTERSPAN_TAIL_SAMPLING', 0, notice)
+  const given = tailSampling ?? (share === undefined ? undefined : Math.min(share, 1))
+  if (given === undefined || next.length === 0) return next
+  return [new TailSamplingProcessor({ ...(typeof given === 'number' ? { share: given } : given), next })]
 }
 
 type Flushable = { forceFlush?(): Promise<void>; shutdown?(): Promise<void> }
@@ -184,7 +218,9 @@ function handOverable({ sdk, instrumentations, spanProcessors, server, notice }:
       await settled(sdk.shutdown())
     },
     abandon() {
-      for (const processor of spanProcessors) if (processor instanceof BurstSpanProcessor) processor.abandon()
+      for (const processor of spanProcessors) {
+        if (processor instanceof BurstSpanProcessor || processor instanceof TailSamplingProcessor) processor.abandon()
+      }
     },
   }
 }

@@ -190,6 +190,14 @@ export const METRICS = {
     attributes: ['task.name'],
     prometheus: 'afterspan_engine_concurrency',
   },
+  undeclared: {
+    name: 'afterspan.undeclared.duration',
+    kind: 'histogram',
+    unit: 's',
+    description: 'How long work that is no task went on after the response of its request, by the name of its span.',
+    attributes: ['http.route', 'span.name'],
+    prometheus: 'afterspan_undeclared_duration_seconds',
+  },
   limit: {
     name: 'afterspan.concurrency.limit',
     kind: 'gauge',
@@ -229,6 +237,15 @@ export const METRICS = {
     description: 'Uses of a name beyond its limit, recorded under _other, by the kind of name.',
     attributes: ['reason'],
     prometheus: 'afterspan_telemetry_capped_total',
+  },
+  telemetrySampled: {
+    name: 'afterspan.telemetry.sampled',
+    kind: 'counter',
+    unit: '{trace}',
+    description:
+      'Traces that were decided on as a whole, where TailSamplingProcessor is used, by why they were kept or let go.',
+    attributes: ['reason'],
+    prometheus: 'afterspan_telemetry_sampled_total',
   },
   telemetryCaught: {
     name: 'afterspan.telemetry.caught',

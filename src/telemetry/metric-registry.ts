@@ -33,7 +33,7 @@ export interface EngineReading {
 /** How often to look whether the app has registered a MeterProvider by now, ms. */
 const LOOK_AGAIN = 1_000
 
-type ObservableKey = Exclude<MetricKey, 'wait' | 'duration' | 'effect' | 'heap'>
+type ObservableKey = Exclude<MetricKey, 'wait' | 'duration' | 'effect' | 'heap' | 'undeclared'>
 
 interface Instruments {
   readonly provider: MeterProvider
@@ -41,6 +41,7 @@ interface Instruments {
   readonly duration: Histogram
   readonly effect: Histogram
   readonly heap: Histogram
+  readonly undeclared: Histogram
 }
 
 /**
@@ -129,6 +130,7 @@ export class MetricRegistry {
       duration: histogram('duration'),
       effect: histogram('effect'),
       heap: histogram('heap'),
+      undeclared: histogram('undeclared'),
     }
   }
 

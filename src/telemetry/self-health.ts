@@ -5,22 +5,25 @@ export const REASONS = {
   /** `queue_full`: more spans at once than the processor holds · `export_failed`: the collector did not take them ·
    *  `shutdown`: still unsent when the time for shutting down was over. */
   lost: ['queue_full', 'export_failed', 'shutdown'],
-  capped: ['task_names', 'routes', 'error_types'],
+  capped: ['task_names', 'routes', 'error_types', 'span_names'],
   /** `span`, `metric`: the OpenTelemetry SDK threw · `listener`: one of `tasks.on` · `retry_if`, `group_by`, `logger` ·
    *  `engine`: an engine gave an error outside a send, or could not be told how an attempt ended. */
   caught: ['span', 'metric', 'listener', 'retry_if', 'group_by', 'logger', 'engine'],
+  /** Whole traces, where `TailSamplingProcessor` is used: kept because of an `error`, as `slow`, `retried` or `asked` for, or as
+   *  one of the `share`; let go as one of the `rest`, or `evicted` for want of room before it was over. */
+  sampled: ['error', 'slow', 'retried', 'asked', 'share', 'rest', 'evicted'],
 } as const
 
 export type LossReason = (typeof REASONS.lost)[number]
 export type CapReason = (typeof REASONS.capped)[number]
 export type CaughtReason = (typeof REASONS.caught)[number]
+export type SampledReason = (typeof REASONS.sampled)[number]
+
+type HealthKey = 'telemetryLost' | 'telemetryCapped' | 'telemetryCaught' | 'telemetrySampled'
 
 /** What the kit itself lost, capped or caught, counted for the whole process. */
 export class SelfHealth {
-  readonly #counts = new Map<
-    string,
-    { metric: 'telemetryLost' | 'telemetryCapped' | 'telemetryCaught'; reason: string; count: number }
-  >()
+  readonly #counts = new Map<string, { metric: HealthKey; reason: string; count: number }>()
 
   constructor() {
     for (const reason of REASONS.lost) this.#counts.set(`lost ${reason}`, { metric: 'telemetryLost', reason, count: 0 })
@@ -28,6 +31,8 @@ export class SelfHealth {
       this.#counts.set(`capped ${reason}`, { metric: 'telemetryCapped', reason, count: 0 })
     for (const reason of REASONS.caught)
       this.#counts.set(`caught ${reason}`, { metric: 'telemetryCaught', reason, count: 0 })
+    for (const reason of REASONS.sampled)
+      this.#counts.set(`sampled ${reason}`, { metric: 'telemetrySampled', reason, count: 0 })
   }
 
   lost(reason: LossReason, spans = 1): void {
@@ -42,9 +47,13 @@ export class SelfHealth {
     this.#counts.get(`caught ${reason}`)!.count += 1
   }
 
+  sampled(reason: SampledReason): void {
+    this.#counts.get(`sampled ${reason}`)!.count += 1
+  }
+
   /** All counts: the metric's key in the catalogue, the reason, the count. */
   *entries(): IterableIterator<{
-    metric: 'telemetryLost' | 'telemetryCapped' | 'telemetryCaught'
+    metric: HealthKey
     reason: string
     count: number
   }> {

@@ -10,6 +10,7 @@ import { Names } from './names.ts'
 import { type CaughtReason, selfHealth } from './self-health.ts'
 import { LONGEST_DEFER_SPAN, Spans, Trace, type Traced } from './spans.ts'
 import type { TaskTally } from './tally.ts'
+import { traceHolds } from './trace-holds.ts'
 
 /** What telemetry needs to know of a deferral. */
 export interface TelemetryJob extends Traced {
@@ -124,6 +125,7 @@ export class Telemetry implements Observer<TelemetryJob> {
 
   deferred(job: TelemetryJob): void {
     job.trace.tally.deferred.value++
+    traceHolds.hold(job.parent?.traceId)
     if (job.relation !== 'link') return
     guarded('span', () => {
       this.#spans.deferred(job)
@@ -133,6 +135,7 @@ export class Telemetry implements Observer<TelemetryJob> {
 
   taken(job: TelemetryJob): void {
     const { taken, redelivered } = job.trace.tally.useEngine()
+    traceHolds.hold(job.parent?.traceId)
     taken.value++
     if (job.redelivered) redelivered.value++
   }
@@ -140,6 +143,7 @@ export class Telemetry implements Observer<TelemetryJob> {
   returned(job: TelemetryJob): void {
     job.trace.tally.pending.running.value--
     job.trace.tally.useEngine().returned.value++
+    traceHolds.release(job.parent?.traceId)
   }
 
   lost(job: TelemetryJob): void {
@@ -200,6 +204,7 @@ export class Telemetry implements Observer<TelemetryJob> {
     const { tally } = job.trace
     if (from !== undefined) tally.pending[from].value--
     tally.finished[outcome].value++
+    traceHolds.release(job.parent?.traceId)
     try {
       this.#waiting.delete(job)
       if (job.trace.waiting !== undefined) this.#spans.gaveUpWaiting(job, outcome)
