@@ -38,7 +38,7 @@ export type {
 } from './model/options.ts'
 export type { Origin } from './model/origin.ts'
 export type { RetryBudget, RetryPlan } from './model/retry.ts'
+export type { UndeclaredFigures } from './model/undeclared.ts'
 export type { EngineState, OnEnding, Outcome, Priority, Relation, Result, State } from './model/words.ts'
 export type { TaskFigures } from './stats/figures.ts'
 export type { Distribution } from './stats/sketch.ts'
-export type { UndeclaredFigures } from './telemetry/undeclared.ts'

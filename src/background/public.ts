@@ -2,8 +2,8 @@ import type { MeterProvider, TracerProvider } from '@opentelemetry/api'
 import type { Depth } from '../model/engine.ts'
 import type { Ledger } from '../model/ledger.ts'
 import type { DeferOptions, SchedulingOptions } from '../model/options.ts'
+import type { UndeclaredFigures } from '../model/undeclared.ts'
 import type { TaskFigures } from '../stats/figures.ts'
-import type { UndeclaredFigures } from '../telemetry/undeclared.ts'
 import type { TaskHandle } from './deferral.ts'
 
 /** Options of `createTasks`. */
