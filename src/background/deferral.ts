@@ -93,13 +93,20 @@ export interface Work {
   readonly engine?: EngineSide
 }
 
+/** What `accepted` of a handle is made of. */
+export interface Acceptance {
+  readonly promise: Promise<void>
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
 /** What a deferral has to do with an engine. */
 export interface EngineSide {
   readonly queue: MessagingQueue
   /** Where the engine gave it to this process. */
   readonly taken: Taken | undefined
   /** Where this process gives it to the engine: settled when the engine has it, or will not. */
-  readonly acceptance: PromiseWithResolvers<void> | undefined
+  readonly acceptance: Acceptance | undefined
   /** The engine has given it to somebody else meanwhile. */
   lost: boolean
   /** Its handler has settled. */
