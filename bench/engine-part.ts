@@ -9,7 +9,7 @@ import { argument, collectGarbage, processCpu, serve } from './child.ts'
 
 export type Side =
   | 'bullmq'
-  | 'bullmq with metrics'
+  | 'bullmq without metrics and priority'
   | 'bullmq through afterspan'
   | 'pg-boss'
   | 'pg-boss through afterspan'
@@ -65,10 +65,10 @@ const telemetry = startTelemetry({ serviceName: 'bench' })
 
 // --- The sides
 
-async function bullmqAlone(queueName: string, enableMetrics: boolean): Promise<Program> {
+async function bullmqAlone(queueName: string, all: boolean): Promise<Program> {
   const { Queue, Worker } = await import('bullmq')
   const { BullMQOtel } = await import('bullmq-otel')
-  const options = { connection: { url }, telemetry: new BullMQOtel({ tracerName: 'bench', enableMetrics }) }
+  const options = { connection: { url }, telemetry: new BullMQOtel({ tracerName: 'bench', enableMetrics: all }) }
   const queue = new Queue(queueName, {
     ...options,
     defaultJobOptions: {
@@ -76,6 +76,8 @@ async function bullmqAlone(queueName: string, enableMetrics: boolean): Promise<P
       backoff: { type: 'exponential', delay: BACKOFF, jitter: 1 },
       removeOnComplete: { count: KEEP_COMPLETED },
       removeOnFail: { count: KEEP_FAILED },
+      // What `medium` is there.
+      ...(all && { priority: 10 }),
     },
   })
   return {
@@ -142,8 +144,8 @@ async function throughAfterspan(queueName: string, engine: Engine): Promise<Prog
 async function program(queueName: string): Promise<Program> {
   switch (side) {
     case 'bullmq':
-    case 'bullmq with metrics':
-      return bullmqAlone(queueName, side !== 'bullmq')
+    case 'bullmq without metrics and priority':
+      return bullmqAlone(queueName, side === 'bullmq')
     case 'bullmq through afterspan': {
       const { bullmq } = await import('afterspan/bullmq')
       return throughAfterspan(

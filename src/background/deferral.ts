@@ -4,7 +4,7 @@ import type { Taken } from '../model/engine.ts'
 import { AfterspanError } from '../model/errors.ts'
 import type { DeferOptions } from '../model/options.ts'
 import type { Origin } from '../model/origin.ts'
-import type { Outcome, Relation, State } from '../model/words.ts'
+import type { Outcome, Priority, Relation, State } from '../model/words.ts'
 
 import { Job, type TaskQueue } from '../scheduler/task-queue.ts'
 import type { MessagingQueue } from '../telemetry/spans.ts'
@@ -147,6 +147,7 @@ export class Deferral extends Job implements TelemetryJob {
     work: Work,
     scope: Scope | undefined,
     taskTrace: TaskTrace,
+    inContext = context.active(),
   ) {
     super(id, seq, task, options, now)
     this.#cancel = work.cancel
@@ -157,7 +158,7 @@ export class Deferral extends Job implements TelemetryJob {
     this.relation =
       options.relation ?? task.plan.relation ?? (this.delay > 0 || this.engine !== undefined ? 'link' : 'child')
     this.origin = scope?.origin
-    this.context = context.active()
+    this.context = inContext
     this.parent = scope === undefined ? trace.getSpan(this.context)?.spanContext() : scope.spanContext
     this.trace = taskTrace
     this.resource = work.adopted || work.batch !== undefined ? undefined : new AsyncResource('AfterspanTask')
@@ -172,6 +173,10 @@ export class Deferral extends Job implements TelemetryJob {
   /** The name under which it is counted. */
   get label(): string {
     return this.trace.name
+  }
+
+  get usualPriority(): Priority {
+    return this.task.plan.priority
   }
 
   get queue(): MessagingQueue | undefined {

@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { type Context, context, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api'
+import { type Context, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import type { Clock } from '../model/clock.ts'
 import type { Carrier, Taken } from '../model/engine.ts'
 import type { DeferOptions } from '../model/options.ts'
@@ -47,7 +47,7 @@ export function deferralOf(
 ): Deferral {
   const now = clock.now()
   const carrier = taken?.carrier ?? {}
-  const sent = extracted(carrier)
+  const sent = contextOf(carrier)
   // Without a propagator there is no baggage, and the trace goes on nevertheless.
   const parent = trace.getSpanContext(sent) ?? parseTraceparent(carrier.traceparent)
   const { method, route } = textOf(carrier.afterspan)
@@ -70,9 +70,9 @@ export function deferralOf(
   const accepted = now - Math.max(0, Date.now() - (taken?.acceptedAt ?? Date.now()))
   const traced: TaskTrace = telemetry.trace(role.name)
   traced.previous = parseTraceparent(taken?.previous)
-  const make = () =>
-    new Deferral(id, next(), role.task as unknown as TaskQueue<never>, options, accepted, work, scope, traced)
-  const job = context.with(trace.deleteSpan(sent), make)
+  const inContext = sent === ROOT_CONTEXT ? sent : trace.deleteSpan(sent)
+  const task = role.task as unknown as TaskQueue<never>
+  const job = new Deferral(id, next(), task, options, accepted, work, scope, traced, inContext)
   job.resource = role.resource ?? new AsyncResource('AfterspanEngineTask')
   return job
 }
@@ -83,7 +83,9 @@ export function isWatched(taken: Taken): taken is WatchedJob {
 }
 
 /** What a carrier says of its trace: it may come from anywhere, and a propagator may throw on what it finds there. */
-function extracted(carrier: Carrier): Context {
+function contextOf(carrier: Carrier): Context {
+  // A propagator finds no more in it than its `traceparent`, which is read without one.
+  if (Object.keys(carrier).every((key) => key === 'traceparent' || key === 'afterspan')) return ROOT_CONTEXT
   try {
     return propagation.extract(ROOT_CONTEXT, carrier)
   } catch {

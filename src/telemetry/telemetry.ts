@@ -4,7 +4,7 @@ import { describeError } from '../model/describe-error.ts'
 import type { Carrier } from '../model/engine.ts'
 import type { Limits } from '../model/options.ts'
 import type { AttemptEnd, Observer } from '../model/seam.ts'
-import type { Outcome, State } from '../model/words.ts'
+import type { Outcome, Priority, State } from '../model/words.ts'
 import { type EngineReading, type GaugeSource, MetricRegistry } from './metric-registry.ts'
 import { Names } from './names.ts'
 import { type CaughtReason, selfHealth } from './self-health.ts'
@@ -18,6 +18,8 @@ export interface TelemetryJob extends Traced {
   /** Clock ms. */
   readonly deferredAt: number
   readonly error: unknown
+  /** That of its task. */
+  readonly usualPriority: Priority
 }
 
 /** The spans of one deferral, and the counts of its task. */
@@ -79,18 +81,20 @@ export class Telemetry implements Observer<TelemetryJob> {
 
   /** What travels with a job to its engine; what is traced there hangs on it. */
   carrier(job: TelemetryJob): Carrier {
-    const { origin } = job
-    const afterspan = {
-      priority: job.priority,
+    const carrier: { -readonly [K in keyof Carrier]: Carrier[K] } = {}
+    try {
+      Object.assign(carrier, this.#spans.carrier(job))
+    } catch {
+      selfHealth.caught('span')
+    }
+    const { origin, priority } = job
+    const known = {
+      ...(priority !== job.usualPriority && { priority }),
       ...(origin?.method !== undefined && { method: origin.method }),
       ...(origin?.route !== undefined && { route: origin.route }),
     }
-    try {
-      return { ...this.#spans.carrier(job), afterspan }
-    } catch {
-      selfHealth.caught('span')
-      return { afterspan }
-    }
+    if (Object.keys(known).length > 0) carrier.afterspan = known
+    return carrier
   }
 
   /** What a new deferral of the task carries with it. */

@@ -62,7 +62,13 @@ export class ProducerConnection implements Producer {
 const gathering = new WeakSet<Duplex>()
 
 /**
- * Has an ioredis client write what it sends in one turn of the event loop by one system call. By itself it makes one for each
+ * How many commands are written by one system call at most. All at once would have Redis and this process wait for each other:
+ * with 32 jobs at a time a job took 250 µs where it takes 180 µs by eights (`npm run bench -- bullmq`, one core each).
+ */
+const AT_ONCE = 8
+
+/**
+ * Has an ioredis client write what it sends in one turn of the event loop by few system calls. By itself it makes one for each
  * command, and so does Redis to read it, which for small jobs is a tenth of what they cost. Nothing waits for it: it is
  * written when the code that runs has ended. Without effect on other clients.
  */
@@ -72,18 +78,21 @@ export function gatherWrites(client: RedisLike): void {
     if (stream === undefined || gathering.has(stream)) return
     gathering.add(stream)
     const { write } = stream
-    let corked = false
-    const uncork = () => {
-      corked = false
+    let gathered = 0
+    const release = () => {
+      if (gathered === 0) return
+      gathered = 0
       stream.uncork()
     }
     stream.write = (...args: unknown[]) => {
-      if (!corked) {
-        corked = true
+      if (gathered === 0) {
         stream.cork()
-        process.nextTick(uncork)
+        process.nextTick(release)
       }
-      return Reflect.apply(write, stream, args)
+      gathered++
+      const more = Reflect.apply(write, stream, args)
+      if (gathered === AT_ONCE) release()
+      return more
     }
   }
   if (client.status === 'ready') gather()
