@@ -199,7 +199,7 @@ serve({
   /** On a queue of its own: code that is compiled, connections that are open. */
   async warm() {
     const warm = await program('warm-up')
-    const count = Math.min(2_000, jobs)
+    const count = Math.min(5_000, jobs)
     await addAll(warm, count)
     await workOff(warm, count)
     queue = await program('bench')
