@@ -15,7 +15,9 @@ afterEach(async () => {
 })
 
 const start = async (env: Record<string, string> = {}) => {
-  app = new App('test/integration/fixtures/undeclared-app.mjs', { env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, ...env } })
+  app = new App('test/integration/fixtures/undeclared-app.mjs', {
+    env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, ...env },
+  })
   return (await app.message()).port
 }
 
