@@ -5,13 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { ERRORS } from '../src/model/errors.ts'
-import {
-  BYTES_BUCKETS,
-  METRICS,
-  type MetricEntry,
-  RESERVED_METRICS,
-  SECONDS_BUCKETS,
-} from '../src/telemetry/catalogue.ts'
+import { BYTES_BUCKETS, METRICS, type MetricEntry, SECONDS_BUCKETS } from '../src/telemetry/catalogue.ts'
 import { REASONS } from '../src/telemetry/self-health.ts'
 
 const code = (text: string) => `\`${text}\``
@@ -80,12 +74,6 @@ ${metricRows(METRICS)}
 
 With \`@opentelemetry/instrumentation-runtime-node\` installed, \`register\` adds the event loop's delay and use and the heap (\`nodejs.eventloop.*\`,
 \`v8js.*\`), which the dashboard *Capacity* shows.
-
-These names are fixed for options that are not part of this version. Nothing emits them yet; the dashboards' rows for them say that they are off.
-
-| OpenTelemetry name | kind, unit | attributes | in Prometheus | what it will say |
-| --- | --- | --- | --- | --- |
-${metricRows(RESERVED_METRICS)}
 
 ## In \`/metrics\`
 

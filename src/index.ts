@@ -1,6 +1,7 @@
 /** The core of Afterspan: tasks, without a framework. */
 export type { BatchContext, BatchHandler, BatchItem, Handler, TaskContext, TaskHandle } from './background/deferral.ts'
 export type { EventName, Listener, TaskEvents } from './background/events.ts'
+export type { ForegroundFigures } from './background/foreground.ts'
 export type {
   CloseOptions,
   EngineFigures,
@@ -29,8 +30,10 @@ export type {
   BatchOptions,
   DeferOptions,
   EngineTaskOptions,
+  GovernorOptions,
   Limits,
   Logger,
+  ProfileOptions,
   RetryOptions,
   Schema,
   ShutdownOptions,

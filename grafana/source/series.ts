@@ -1,4 +1,4 @@
-import { METRICS, type MetricKey, RESERVED_METRICS } from '../../src/telemetry/catalogue.ts'
+import { METRICS, type MetricKey } from '../../src/telemetry/catalogue.ts'
 import { type Parameters, selectorLabels } from './parameters.ts'
 
 /**
@@ -62,20 +62,11 @@ export class Series {
 
   /** One of a histogram's three series. */
   histogram(
-    key: 'wait' | 'duration' | 'effect' | 'heap',
+    key: 'wait' | 'duration' | 'effect' | 'heap' | 'blocked' | 'undeclared' | 'loopDelay' | 'request',
     part: 'bucket' | 'sum' | 'count',
     ...matchers: string[]
   ): string {
     return this.#select(`${this.#prefix}${METRICS[key].prometheus}_${part}`, matchers)
-  }
-
-  /** A metric of an option that is not part of this version. */
-  reserved(
-    key: keyof typeof RESERVED_METRICS,
-    part: '' | '_bucket' | '_sum' | '_count',
-    ...matchers: string[]
-  ): string {
-    return this.#select(`${this.#prefix}${RESERVED_METRICS[key].prometheus}${part}`, matchers)
   }
 
   foreign(name: ForeignName, ...matchers: string[]): string {

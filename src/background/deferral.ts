@@ -2,11 +2,13 @@ import { AsyncResource } from 'node:async_hooks'
 import { type Context, context, type Span, type SpanContext, trace } from '@opentelemetry/api'
 import type { Taken } from '../model/engine.ts'
 import { AfterspanError } from '../model/errors.ts'
-import type { DeferOptions } from '../model/options.ts'
+import type { DeferOptions, ProfileOptions } from '../model/options.ts'
 import type { Origin } from '../model/origin.ts'
+import type { ProfiledJob } from '../model/profiler.ts'
 import type { Outcome, Priority, Relation, State } from '../model/words.ts'
 
 import { Job, type TaskQueue } from '../scheduler/task-queue.ts'
+import { selfHealth } from '../telemetry/self-health.ts'
 import type { MessagingQueue } from '../telemetry/spans.ts'
 import type { TaskTrace, TelemetryJob } from '../telemetry/telemetry.ts'
 import type { Scope } from './scope.ts'
@@ -116,7 +118,7 @@ export interface EngineSide {
 }
 
 /** One deferral: what the scheduler, the telemetry and the figures each see of it is an interface of this. */
-export class Deferral extends Job implements TelemetryJob {
+export class Deferral extends Job implements TelemetryJob, ProfiledJob {
   payload: unknown
   readonly handler: Handler<never>
   readonly batchWork: BatchWork | undefined
@@ -179,6 +181,10 @@ export class Deferral extends Job implements TelemetryJob {
     return this.task.plan.priority
   }
 
+  get profile(): Required<ProfileOptions> | undefined {
+    return this.task.plan.profile
+  }
+
   get queue(): MessagingQueue | undefined {
     return this.engine?.queue
   }
@@ -189,6 +195,14 @@ export class Deferral extends Job implements TelemetryJob {
 
   get skew(): number {
     return Math.max(0, -(this.engine?.taken?.wait ?? 0))
+  }
+
+  note(attributes: Readonly<Record<string, string | number | boolean>>): void {
+    try {
+      this.trace.attempt?.setAttributes(attributes)
+    } catch {
+      selfHealth.caught('span')
+    }
   }
 
   get outcomePromise(): Promise<Outcome> {

@@ -6,6 +6,12 @@ import type { Deferral } from './deferral.ts'
 import type { Events } from './events.ts'
 import type { FailureLog } from './failure-log.ts'
 
+/** What looks on for the event loop's sake. */
+export interface LoopSide {
+  attemptStarted(): void
+  attemptEnding(job: Deferral, end: AttemptEnd): void
+}
+
 /**
  * All who look on, in order: telemetry, figures, the app's listeners, and last those who wait for the outcome. None of them
  * throws: what is not theirs (the SDK, listeners, loggers) each calls with care.
@@ -15,12 +21,14 @@ export class Observers implements Observer<Deferral> {
   readonly #figures: Figures
   readonly #events: Events
   readonly #log: FailureLog
+  readonly #loop: LoopSide
 
-  constructor(telemetry: Telemetry, figures: Figures, events: Events, log: FailureLog) {
+  constructor(telemetry: Telemetry, figures: Figures, events: Events, log: FailureLog, loop: LoopSide) {
     this.#telemetry = telemetry
     this.#figures = figures
     this.#events = events
     this.#log = log
+    this.#loop = loop
   }
 
   deferred(job: Deferral): void {
@@ -56,12 +64,15 @@ export class Observers implements Observer<Deferral> {
   }
 
   attemptStarted(job: Deferral): void {
+    this.#loop.attemptStarted()
     this.#telemetry.attemptStarted(job)
     this.#figures.attemptStarted(job)
     this.#events.attemptStarted(job)
   }
 
   attemptEnded(job: Deferral, end: AttemptEnd): void {
+    // First, as long as the attempt's span is open.
+    this.#loop.attemptEnding(job, end)
     this.#telemetry.attemptEnded(job, end)
     this.#figures.attemptEnded(job, end)
     this.#events.attemptEnded(job, end)

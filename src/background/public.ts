@@ -5,6 +5,7 @@ import type { DeferOptions, SchedulingOptions } from '../model/options.ts'
 import type { UndeclaredFigures } from '../model/undeclared.ts'
 import type { TaskFigures } from '../stats/figures.ts'
 import type { TaskHandle } from './deferral.ts'
+import type { ForegroundFigures } from './foreground.ts'
 
 /** Options of `createTasks`. */
 export interface TasksOptions extends SchedulingOptions {
@@ -83,6 +84,8 @@ export interface Snapshot {
   readonly engines: readonly EngineFigures[]
   /** Work that is no task and went on after responses, in the whole process, as far as its spans tell; the most time first. */
   readonly undeclared: readonly UndeclaredFigures[]
+  /** Requests and the event loop while tasks ran, and while none did; in the whole process. */
+  readonly foreground: ForegroundFigures
   readonly total: TaskFigures
   readonly tasks: readonly (TaskFigures & { readonly name: string })[]
 }

@@ -23,6 +23,7 @@ import {
   type TaskOptions,
   type TaskPlan,
 } from '../model/options.ts'
+import type { Profiler, ProfilerHost } from '../model/profiler.ts'
 import type { Observer } from '../model/seam.ts'
 import { OTHER } from '../model/words.ts'
 import { Scheduler } from '../scheduler/scheduler.ts'
@@ -44,6 +45,8 @@ import {
 import { EngineTasks, type Watch, type WatchedQueue } from './engine-tasks.ts'
 import { type EventName, Events, type Listener } from './events.ts'
 import { FailureLog, write } from './failure-log.ts'
+import type { Foreground } from './foreground.ts'
+import { LoopWatch } from './loop-watch.ts'
 import { Observers } from './observers.ts'
 import type { CloseOptions, EngineTask, Snapshot, Task, TasksOptions, WorkOptions } from './public.ts'
 import { currentScope, type Ending, inScope, type Scope } from './scope.ts'
@@ -53,6 +56,8 @@ import { closeOnSignals, flushTelemetry } from './shutdown.ts'
 export interface Internals {
   readonly clock?: Clock
   readonly random?: () => number
+  /** Starts the profiler that a task asks for. */
+  readonly profiler?: (tasks: Tasks) => void
 }
 
 const ENDLESS = Number.POSITIVE_INFINITY
@@ -67,6 +72,8 @@ export class Tasks {
   readonly #figures: Figures
   readonly #events = new Events()
   readonly #observers: Observer<Deferral>
+  readonly #loop: LoopWatch
+  readonly #startProfiler: ((tasks: Tasks) => void) | undefined
   readonly #queues = new Map<string, { queue: TaskQueue<Deferral>; defined: boolean }>()
   readonly #idPrefix = `${randomBytes(6).toString('hex')}-`
   readonly #cancel = (job: Deferral, reason: unknown) => this.#scheduler.cancel(job, reason)
@@ -94,6 +101,17 @@ export class Tasks {
     tasks.#ends.push(end)
   }
 
+  /** For doors that serve requests. */
+  static foregroundOf(tasks: Tasks): Foreground {
+    return tasks.#loop.foreground
+  }
+
+  /** For the profiler: it is told of every attempt that runs in this thread, until the function that is returned is called. */
+  static attachProfiler(tasks: Tasks, make: (host: ProfilerHost) => Profiler): () => void {
+    tasks.#loop.attach(make)
+    return () => tasks.#loop.detach()
+  }
+
   /** For doors that look on while the app's own workers run the jobs of an engine. */
   static watch(tasks: Tasks, queue: WatchedQueue): Watch {
     return tasks.#engines.watch(queue)
@@ -114,8 +132,17 @@ export class Tasks {
       limit: () => this.#scheduler.limit,
       used: () => this.#scheduler.used,
     })
-    const log = new FailureLog(this.#clock, this.#settings.logger)
-    const observers = new Observers(this.#telemetry, this.#figures, this.#events, log)
+    const { logger } = this.#settings
+    this.#loop = new LoopWatch({
+      clock: this.#clock,
+      telemetry: this.#telemetry,
+      figures: this.#figures,
+      logger,
+      meterProvider: options.meterProvider,
+    })
+    this.#startProfiler = internals.profiler
+    const log = new FailureLog(this.#clock, logger)
+    const observers = new Observers(this.#telemetry, this.#figures, this.#events, log, this.#loop)
     this.#observers = observers
     this.#engines = new EngineTasks({
       clock: this.#clock,
@@ -171,6 +198,7 @@ export class Tasks {
     checkName(name)
     checkHandler(name, handler)
     const plan = resolveTask(options, this.#settings.plan)
+    this.#profile(name, plan)
     const { engine } = plan
     if (engine !== undefined) return this.#defineOnEngine<P>(name, handler as Handler<never>, plan, engine)
     const queue = this.#defineQueue(name, plan)
@@ -189,7 +217,9 @@ export class Tasks {
   defineBatch<P>(name: string, handler: BatchHandler<P>, options?: BatchOptions<P>): Task<P> {
     checkName(name)
     checkHandler(name, handler)
-    const queue = this.#defineQueue(name, resolveBatch(options, this.#settings.plan))
+    const plan = resolveBatch(options, this.#settings.plan)
+    this.#profile(name, plan)
+    const queue = this.#defineQueue(name, plan)
     const work = { handler: handler as BatchHandler<never>, resource: new AsyncResource('AfterspanBatch') }
     const defer = (payload?: P, deferOptions?: DeferOptions) => this.#defer(queue, payload, NOTHING, work, deferOptions)
     return Object.freeze({ name, defer }) as Task<P>
@@ -220,6 +250,18 @@ export class Tasks {
     const given = checkObject('options', options, ['concurrency', 'tasks'])
     const bounds = { min: 1, max: 10_000, whole: true }
     await this.#engines.work(checkNumber('concurrency', given.concurrency, bounds) ?? DEFAULTS.work, given.tasks)
+  }
+
+  #profile(name: string, plan: TaskPlan): void {
+    if (plan.profile === undefined || this.#loop.profiler !== undefined) return
+    if (this.#startProfiler !== undefined) {
+      this.#startProfiler(this)
+      return
+    }
+    throw new AfterspanError(
+      'ERR_AFTERSPAN_PROFILER',
+      `Task "${name}" is to be profiled, and these tasks have no profiler. Call startProfiler(tasks) of afterspan/profiler first.`,
+    )
   }
 
   #defineQueue(name: string, plan: TaskPlan): TaskQueue<Deferral> {
@@ -303,6 +345,7 @@ export class Tasks {
         holds: depth ?? null,
       })),
       undeclared: undeclaredWork.read(),
+      foreground: this.#loop.foreground.read(),
       ...this.#figures.read(ages),
     }
   }
@@ -340,6 +383,7 @@ export class Tasks {
     await flushTelemetry(this.#options.tracerProvider, this.#options.meterProvider)
     this.#forgetSignals?.()
     this.#telemetry.close()
+    this.#loop.close()
     const ledger = this.ledger()
     write(this.#settings.logger, 'info', `afterspan: closed; ${ledgerLine(ledger)}`)
     return ledger
@@ -405,7 +449,10 @@ export class Tasks {
       response: undefined,
     }
     const otel = this.#telemetry.contextOf(job)
-    return job.resource!.runInAsyncScope(runHandler, undefined, job, attempt, scope, otel)
+    const { profiler } = this.#loop
+    return this.#loop.call(job, () =>
+      job.resource!.runInAsyncScope(runHandler, undefined, job, attempt, scope, otel, profiler),
+    )
   }
 
   #executeBatch(jobs: readonly Deferral[], fail: (index: number, error: unknown) => void): unknown {
@@ -421,8 +468,11 @@ export class Tasks {
     const otel = this.#telemetry.contextOfBatch(first)
     const { handler, resource } = first.batchWork!
     const payloads = jobs.map(({ payload }) => payload)
-    return resource.runInAsyncScope(() =>
-      inScope(scope, () => context.with(otel, handler as BatchHandler<unknown>, undefined, payloads, run)),
+    const { profiler } = this.#loop
+    const runBatch = () =>
+      inScope(scope, () => context.with(otel, handler as BatchHandler<unknown>, undefined, payloads, run))
+    return this.#loop.call(first, () =>
+      resource.runInAsyncScope(() => (profiler === undefined ? runBatch() : profiler.run(first, runBatch))),
     )
   }
 
@@ -497,8 +547,16 @@ export class Tasks {
 
 const NOTHING: Handler<never> = () => undefined
 
-function runHandler(job: Deferral, attempt: AttemptContext, scope: Scope, otel: Context): unknown {
-  return inScope(scope, () => context.with(otel, job.handler as Handler<unknown>, undefined, job.payload, attempt))
+function runHandler(
+  job: Deferral,
+  attempt: AttemptContext,
+  scope: Scope,
+  otel: Context,
+  profiler: Profiler | undefined,
+): unknown {
+  const run = () =>
+    inScope(scope, () => context.with(otel, job.handler as Handler<unknown>, undefined, job.payload, attempt))
+  return profiler === undefined ? run() : profiler.run(job, run)
 }
 
 /** Which items of a batch task may run together; undefined for what runs alone, be it under that task's name. */

@@ -40,10 +40,11 @@ export type Next = (error?: unknown) => void
 export function middleware(tasks: Tasks): (req: IncomingMessage, res: ServerResponse, next: Next) => void {
   checkTasks('middleware', tasks)
   const clock = Tasks.clockOf(tasks)
+  const foreground = Tasks.foregroundOf(tasks)
   return function afterspan(req: DeferringRequest, res, next) {
     let scope = RequestScope.of(req)
     if (scope === undefined) {
-      scope = new RequestScope(req, res, clock)
+      scope = new RequestScope(req, res, clock, foreground)
       rememberBySpan(scope)
     }
     const own = scope

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { SpanContext } from '@opentelemetry/api'
+import type { Foreground } from '../background/foreground.ts'
 import { type Ending, requestSpanContext, rpcMetadata, type Scope, type Waiting } from '../background/scope.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Origin } from '../model/origin.ts'
@@ -36,13 +37,17 @@ export class RequestScope implements Scope, Origin {
   readonly method: string | undefined
   endedAt: number | undefined = undefined
   readonly #clock: Clock
+  readonly #foreground: Foreground
+  readonly #started: number
   readonly #rpc = rpcMetadata()
   #req: RoutedRequest | undefined
   #route: string | undefined
   #waiting: Waiting[] | undefined = []
 
-  constructor(req: RoutedRequest, res: ServerResponse, clock: Clock) {
+  constructor(req: RoutedRequest, res: ServerResponse, clock: Clock, foreground: Foreground) {
     this.#clock = clock
+    this.#foreground = foreground
+    this.#started = foreground.requestStarted()
     this.#req = req
     this.since = clock.now()
     this.method = req.method
@@ -73,6 +78,7 @@ export class RequestScope implements Scope, Origin {
     if (waiting === undefined) return
     this.#waiting = undefined
     this.endedAt = this.#clock.now()
+    this.#foreground.requestEnded(this.#started, ending === 'finished' ? this.endedAt - this.since : undefined)
     // The request itself, with its body, must not live as long as its tasks do.
     this.#route = routeOf(this.#req!)
     this.#req = undefined

@@ -43,6 +43,8 @@ export const ERRORS = {
     'The processes that ran the task were lost, again and again, so it is not run once more. Look whether it ends its process: by process.exit, memory, or an endless loop.',
   ERR_AFTERSPAN_WORK:
     'tasks.work() runs the tasks that have an engine, once. Define them before, and call it a single time.',
+  ERR_AFTERSPAN_PROFILER:
+    'The profiler cannot tell tasks apart, or is given something that it cannot profile. It needs Node 24, or NODE_OPTIONS=--experimental-async-context-frame on Node 22.',
   ERR_AFTERSPAN_MISSING_PEER:
     'A package that this part of Afterspan needs is not installed. Run the npm command in the message.',
 } as const

@@ -35,8 +35,23 @@ export interface TaskOptions {
   retry?: RetryOptions
   /** How the spans hang on the trace of the request. Default `'child'`; `'link'` for a deferral with a delay, and on an engine. */
   relation?: Relation
+  /**
+   * Samples the stacks of an attempt and logs its top functions, in this process or a worker thread. `true`: the defaults. Needs
+   * `@datadog/pprof`, and Node 24 or `--experimental-async-context-frame`; in worker threads neither.
+   */
+  profile?: boolean | ProfileOptions
   /** An existing queue that runs it. Default: that of `createTasks`, or none: this process. `false`: this process. */
   engine?: Engine | false
+}
+
+/** How a task is profiled. */
+export interface ProfileOptions {
+  /** Samples per second while one of its attempts is profiled: 10 to 2,000. Default 1,000. */
+  rate?: number
+  /** How long to the next attempt that is profiled, in ms: 0 to 2^31 - 1; 0: each is. Default 60,000. */
+  every?: number
+  /** How many functions are logged: 1 to 100. Default 10. */
+  top?: number
 }
 
 /**
@@ -94,6 +109,12 @@ export interface Logger {
   error(message: string): void
 }
 
+/** Holds background work back before requests feel it. */
+export interface GovernorOptions {
+  /** The average delay of the event loop, in ms, above which less is started: 0.1 to 10,000. */
+  maxLoopDelay: number
+}
+
 export interface SchedulingOptions {
   /** How many attempts may run at once: 1 to Infinity. Default 128. */
   concurrency?: number
@@ -116,6 +137,13 @@ export interface SchedulingOptions {
   /** Default of every task of `define`; batches, one-off tasks and promises always run in this process. */
   engine?: Engine
   limits?: Limits
+  /** Adapts how much runs at once to the event loop's delay. Default: only the limits that are given hold. */
+  governor?: GovernorOptions
+  /**
+   * Share of V8's heap limit above which tasks of low priority are not started, until a tenth of the limit below it: 0.1 to 1.
+   * Default 0.9. `false`: they are.
+   */
+  heapGuard?: number | false
   /** `false`: leave SIGTERM and SIGINT alone. */
   shutdown?: ShutdownOptions | false
   /** Where the ledger and warnings are written. Default `console`. */
@@ -149,6 +177,8 @@ export const DEFAULTS = {
   limits: { tasks: 200, routes: 200, errorTypes: 20 },
   batch: { maxSize: 100, maxWait: 1_000 },
   work: 16,
+  heapGuard: 0.9,
+  profile: { rate: 1_000, every: 60_000, top: 10 },
 } as const
 
 /** The options of a task, checked and complete. */
@@ -165,6 +195,8 @@ export interface TaskPlan {
   /** undefined: it runs in this process. */
   readonly engine: Engine | undefined
   readonly schema: Schema<never> | undefined
+  /** undefined: only as every task is, where the profiler runs. */
+  readonly profile: Required<ProfileOptions> | undefined
 }
 
 export interface BatchPlan {
@@ -183,6 +215,10 @@ export interface Settings {
   readonly onError: OnEnding
   readonly plan: TaskPlan
   readonly limits: Required<Limits>
+  /** undefined: off. */
+  readonly governor: Required<GovernorOptions> | undefined
+  /** Share of the heap's limit; undefined: off. */
+  readonly heapGuard: number | undefined
   readonly shutdown: Required<ShutdownOptions> | undefined
   readonly logger: Logger
 }
@@ -199,6 +235,7 @@ export const TASK_OPTIONS = [
   'timeout',
   'retry',
   'relation',
+  'profile',
   'engine',
   'schema',
 ] satisfies (keyof EngineTaskOptions)[]
@@ -217,6 +254,8 @@ const SCHEDULING_OPTIONS = [
   'relation',
   'engine',
   'limits',
+  'governor',
+  'heapGuard',
   'shutdown',
   'logger',
 ] satisfies (keyof SchedulingOptions)[]
@@ -240,6 +279,7 @@ export function resolveSettings(options: SchedulingOptions | undefined, alsoKnow
       batch: undefined,
       engine: checkEngine(given.engine) || undefined,
       schema: undefined,
+      profile: undefined,
     },
     limits: {
       tasks: checkNumber('limits.tasks', limits.tasks, { min: 1, max: 10_000, whole: true }) ?? DEFAULTS.limits.tasks,
@@ -249,6 +289,11 @@ export function resolveSettings(options: SchedulingOptions | undefined, alsoKnow
         checkNumber('limits.errorTypes', limits.errorTypes, { min: 1, max: 1_000, whole: true }) ??
         DEFAULTS.limits.errorTypes,
     },
+    governor: resolveGovernor(given.governor),
+    heapGuard:
+      given.heapGuard === false
+        ? undefined
+        : (checkNumber('heapGuard', given.heapGuard, { min: 0.1, max: 1 }) ?? DEFAULTS.heapGuard),
     shutdown: resolveShutdown(given.shutdown),
     logger: checkLogger(given.logger) ?? console,
   }
@@ -267,6 +312,7 @@ export function resolveTask(options: TaskOptions | undefined, defaults: TaskPlan
     batch: undefined,
     engine: engine === false ? undefined : engine,
     schema: checkSchema(given.schema) as Schema<never> | undefined,
+    profile: resolveProfile(given.profile),
   }
 }
 
@@ -345,6 +391,29 @@ function resolveBudget(budget: Partial<RetryBudget> | false): RetryBudget | unde
     ratio: checkNumber('retry.budget.ratio', given.ratio, { min: 0, max: 1_000 }) ?? defaults.ratio,
     perSecond: checkNumber('retry.budget.perSecond', given.perSecond, { min: 0, max: 1_000_000 }) ?? defaults.perSecond,
     reserve: checkNumber('retry.budget.reserve', given.reserve, { min: 0, max: 1_000_000 }) ?? defaults.reserve,
+  }
+}
+
+function resolveGovernor(governor: GovernorOptions | undefined): Required<GovernorOptions> | undefined {
+  if (governor === undefined) return undefined
+  const given = checkObject('governor', governor, ['maxLoopDelay'])
+  const maxLoopDelay = checkNumber('governor.maxLoopDelay', given.maxLoopDelay, { min: 0.1, max: 10_000 })
+  if (maxLoopDelay !== undefined) return { maxLoopDelay }
+  throw new AfterspanError(
+    'ERR_AFTERSPAN_OPTION',
+    'Expected `governor.maxLoopDelay` to be given: the average delay of the event loop, in ms, that background work may cause.',
+  )
+}
+
+function resolveProfile(profile: boolean | ProfileOptions | undefined): Required<ProfileOptions> | undefined {
+  if (profile === undefined || profile === false) return undefined
+  const defaults = DEFAULTS.profile
+  if (profile === true) return defaults
+  const given = checkObject('profile', profile, ['rate', 'every', 'top'])
+  return {
+    rate: checkNumber('profile.rate', given.rate, { min: 10, max: 2_000 }) ?? defaults.rate,
+    every: checkNumber('profile.every', given.every, TIME) ?? defaults.every,
+    top: checkNumber('profile.top', given.top, { min: 1, max: 100, whole: true }) ?? defaults.top,
   }
 }
 

@@ -38,6 +38,8 @@ export interface TaskFigures {
   readonly wait: Distribution
   /** Seconds, over the attempts that have ended. */
   readonly duration: Distribution
+  /** Seconds, over the stretches in which it held the event loop for 20 ms or more; see `afterspan.task.blocked`. */
+  readonly blocked: Distribution
   /** Seconds that the oldest ready one has been ready; null when none is. */
   readonly oldestWaiting: number | null
   /** Of the deferrals that completed or failed in the last five minutes, the share that failed; null when none did. */
@@ -59,6 +61,7 @@ class Counts {
   readonly attempts = zeros(RESULTS)
   readonly wait = new Sketch()
   readonly duration = new Sketch()
+  readonly blocked = new Sketch()
   readonly window = new FailureWindow()
 }
 
@@ -111,6 +114,11 @@ export class Figures implements Observer<CountedJob> {
     counts.attempts[end.result]++
     counts.duration.record(end.duration / 1000)
     if (end.zombie) counts.zombies++
+  }
+
+  /** It has held the event loop for so many seconds. */
+  blocked(job: CountedJob, seconds: number): void {
+    this.#of(job.label).blocked.record(seconds)
   }
 
   finished(job: CountedJob, outcome: Outcome, from: State | undefined): void {
@@ -168,6 +176,7 @@ export class Figures implements Observer<CountedJob> {
       for (const result of RESULTS) sum.attempts[result] += counts.attempts[result]
       sum.wait.merge(counts.wait)
       sum.duration.merge(counts.duration)
+      sum.blocked.merge(counts.blocked)
       const { completed, failed } = counts.window.counts(now)
       recent.completed += completed
       recent.failed += failed
@@ -188,6 +197,7 @@ export class Figures implements Observer<CountedJob> {
       retriesRefused: sum.retriesRefused,
       wait: sum.wait.summary(),
       duration: sum.duration.summary(),
+      blocked: sum.blocked.summary(),
       oldestWaiting: oldest === undefined ? null : oldest / 1000,
       failureRatio: decided === 0 ? null : recent.failed / decided,
       recent,

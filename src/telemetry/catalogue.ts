@@ -145,7 +145,8 @@ export const METRICS = {
     name: 'afterspan.task.cpu',
     kind: 'counter',
     unit: 's',
-    description: 'CPU time of attempts in worker threads, garbage collection included.',
+    description:
+      'CPU time of attempts, garbage collection included: exact in worker threads, elsewhere by samples where the profiler runs.',
     attributes: ['task.name'],
     prometheus: 'afterspan_task_cpu_seconds_total',
   },
@@ -153,9 +154,19 @@ export const METRICS = {
     name: 'afterspan.task.heap',
     kind: 'histogram',
     unit: 'By',
-    description: 'By how much the heap of its worker thread has grown in an attempt; 0 where it has shrunk.',
-    attributes: ['task.name'],
+    description:
+      'By how much the heap has grown in an attempt; 0 where it has shrunk. Exact in worker threads; elsewhere an estimate, of some attempts during which nothing else that is known of ran.',
+    attributes: ['task.name', 'task.heap.estimated'],
     prometheus: 'afterspan_task_heap_bytes',
+  },
+  blocked: {
+    name: 'afterspan.task.blocked',
+    kind: 'histogram',
+    unit: 's',
+    description:
+      'How long a task held the event loop in one synchronous stretch, from 20 ms on: up to its first await, and after it where the profiler runs.',
+    attributes: ['task.name'],
+    prometheus: 'afterspan_task_blocked_seconds',
   },
   engineJobs: {
     name: 'afterspan.engine.jobs',
@@ -197,6 +208,49 @@ export const METRICS = {
     description: 'How long work that is no task went on after the response of its request, by the name of its span.',
     attributes: ['http.route', 'span.name'],
     prometheus: 'afterspan_undeclared_duration_seconds',
+  },
+  loopDelay: {
+    name: 'afterspan.loop.delay',
+    kind: 'histogram',
+    unit: 's',
+    description:
+      'By how much a timer of the event loop came late, asked 50 times a second, while tasks ran and while none did.',
+    attributes: ['background.running'],
+    prometheus: 'afterspan_loop_delay_seconds',
+  },
+  request: {
+    name: 'afterspan.request.duration',
+    kind: 'histogram',
+    unit: 's',
+    description:
+      'How long requests took that were answered, without an error, by whether a task ran at some moment in between.',
+    attributes: ['background.running'],
+    prometheus: 'afterspan_request_duration_seconds',
+  },
+  governorDelay: {
+    name: 'afterspan.governor.delay',
+    kind: 'gauge',
+    unit: 's',
+    description: 'The delay of the event loop by which the governor steers; only where it is on.',
+    attributes: [],
+    prometheus: 'afterspan_governor_delay_seconds',
+  },
+  governorLimit: {
+    name: 'afterspan.governor.limit',
+    kind: 'gauge',
+    unit: '{attempt}',
+    description:
+      'How many attempts of this priority the governor lets run at once; below 1, one at a time with pauses. Only where it is on.',
+    attributes: ['task.priority'],
+    prometheus: 'afterspan_governor_limit',
+  },
+  heapGuarded: {
+    name: 'afterspan.heap.guarded',
+    kind: 'gauge',
+    unit: '',
+    description: 'Whether tasks of low priority are not started (1) because the heap is nearly full.',
+    attributes: [],
+    prometheus: 'afterspan_heap_guarded',
   },
   limit: {
     name: 'afterspan.concurrency.limit',
@@ -259,21 +313,6 @@ export const METRICS = {
 } as const satisfies Record<string, MetricEntry>
 
 export type MetricKey = keyof typeof METRICS
-
-/**
- * Names that are fixed for options which are not part of this version: nothing emits them. The dashboards have rows for
- * them, which say that they are off.
- */
-export const RESERVED_METRICS = {
-  blocked: {
-    name: 'afterspan.task.blocked',
-    kind: 'histogram',
-    unit: 's',
-    description: 'How long synchronous stretches of a task held the event loop.',
-    attributes: ['task.name'],
-    prometheus: 'afterspan_task_blocked_seconds',
-  },
-} as const satisfies Record<string, MetricEntry>
 
 /**
  * Upper bounds of the histogram buckets, in seconds. The lower part is that of the HTTP semantic conventions

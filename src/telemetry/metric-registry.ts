@@ -33,15 +33,12 @@ export interface EngineReading {
 /** How often to look whether the app has registered a MeterProvider by now, ms. */
 const LOOK_AGAIN = 1_000
 
-type ObservableKey = Exclude<MetricKey, 'wait' | 'duration' | 'effect' | 'heap' | 'undeclared'>
+const HISTOGRAMS = ['wait', 'duration', 'effect', 'heap', 'blocked', 'undeclared', 'loopDelay', 'request'] as const
+type HistogramKey = (typeof HISTOGRAMS)[number]
+type ObservableKey = Exclude<MetricKey, HistogramKey>
 
-interface Instruments {
+interface Instruments extends Readonly<Record<HistogramKey, Histogram>> {
   readonly provider: MeterProvider
-  readonly wait: Histogram
-  readonly duration: Histogram
-  readonly effect: Histogram
-  readonly heap: Histogram
-  readonly undeclared: Histogram
 }
 
 /**
@@ -124,14 +121,8 @@ export class MetricRegistry {
       if (kind === 'gauge') observables[key as ObservableKey] = meter.createObservableGauge(name, { unit, description })
     }
     meter.addBatchObservableCallback((result) => this.#observe(result, observables), Object.values(observables))
-    return {
-      provider,
-      wait: histogram('wait'),
-      duration: histogram('duration'),
-      effect: histogram('effect'),
-      heap: histogram('heap'),
-      undeclared: histogram('undeclared'),
-    }
+    const histograms = Object.fromEntries(HISTOGRAMS.map((key) => [key, histogram(key)]))
+    return { provider, ...(histograms as Record<HistogramKey, Histogram>) }
   }
 
   #observe(result: BatchObservableResult, to: Record<ObservableKey, Observable>): void {

@@ -15,6 +15,7 @@ import {
 } from '@opentelemetry/api'
 import { describeError } from '../model/describe-error.ts'
 import type { Origin } from '../model/origin.ts'
+import type { Place } from '../model/profiler.ts'
 import type { AttemptEnd } from '../model/seam.ts'
 import type { Outcome, Priority, Relation } from '../model/words.ts'
 import { SCOPE } from './catalogue.ts'
@@ -152,6 +153,15 @@ export class Spans {
   lost(job: Traced): void {
     job.trace.attempt?.setAttribute('task.lock_lost', true)
     job.trace.attempt?.addEvent('lock lost', { 'task.id': job.id })
+  }
+
+  /** The running attempt has held the event loop. The names are those of the semantic conventions for source code. */
+  blocked(job: Traced, seconds: number, place: Place | undefined): void {
+    const attributes: Attributes = { 'task.id': job.id, 'task.blocked': seconds }
+    if (place !== undefined) attributes['code.function.name'] = place.name
+    if (place?.file !== undefined) attributes['code.file.path'] = place.file
+    if (place?.line !== undefined) attributes['code.line.number'] = place.line
+    job.trace.attempt?.addEvent('event loop blocked', attributes)
   }
 
   /** Ends a `defer` span whose task has not started, because it waits too long or because it never will. */

@@ -44,6 +44,8 @@ export class TaskTally {
   /** Seconds; only of tasks whose CPU time is known. */
   cpu: Series | undefined
   readonly #name: string
+  readonly #heapExact: Attributes
+  readonly #heapEstimated: Attributes
   readonly #attempts = new Map<string, Series>()
   readonly #wait: Readonly<Record<Priority, HistogramSeries>>
   readonly #duration: Readonly<Record<Result, HistogramSeries>>
@@ -58,6 +60,8 @@ export class TaskTally {
     this.zombies = series({ ...task })
     this.deduplicated = series({ ...task })
     this.retriesRefused = series({ ...task })
+    this.#heapExact = Object.freeze({ ...task, 'task.heap.estimated': false })
+    this.#heapEstimated = Object.freeze({ ...task, 'task.heap.estimated': true })
     this.#wait = each(PRIORITIES, (priority) =>
       exemplars.series(METRICS.wait.name, { ...task, 'task.priority': priority }),
     )
@@ -85,6 +89,11 @@ export class TaskTally {
   useCpu(seconds: number): void {
     this.cpu ??= series({ 'task.name': this.#name })
     this.cpu.value += seconds
+  }
+
+  /** Attributes of its heap histogram: whether what is recorded is an estimate. */
+  heap(estimated: boolean): Attributes {
+    return estimated ? this.#heapEstimated : this.#heapExact
   }
 
   attempts(result: Result, errorType: string | undefined): Series {

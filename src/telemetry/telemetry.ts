@@ -3,6 +3,7 @@ import type { Clock } from '../model/clock.ts'
 import { describeError } from '../model/describe-error.ts'
 import type { Carrier } from '../model/engine.ts'
 import type { Limits } from '../model/options.ts'
+import type { Place } from '../model/profiler.ts'
 import type { AttemptEnd, Observer } from '../model/seam.ts'
 import type { Outcome, Priority, State } from '../model/words.ts'
 import { type EngineReading, type GaugeSource, MetricRegistry } from './metric-registry.ts'
@@ -107,9 +108,29 @@ export class Telemetry implements Observer<TelemetryJob> {
   used(name: string, cpu: number | undefined, heap: number): void {
     const tally = this.#registry.tally(this.names.tasks.label(name))
     if (cpu !== undefined) tally.useCpu(cpu)
-    guarded('metric', () => {
-      this.#registry.instruments.heap.record(Math.max(0, heap), tally.deferred.attributes)
+    guarded('metric', () => this.#registry.instruments.heap.record(Math.max(0, heap), tally.heap(false)))
+  }
+
+  /** What a task has used of this thread's CPU, by samples, seconds. @param label Under which it is counted. */
+  usedCpu(label: string, seconds: number): void {
+    this.#registry.tally(label).useCpu(seconds)
+  }
+
+  /** By how much the heap grew in the running attempt, as far as that can be told from outside. Bytes. */
+  heapGrew(job: TelemetryJob, growth: number, allocated: number | undefined): void {
+    guarded('metric', () => this.#registry.instruments.heap.record(growth, job.trace.tally.heap(true)))
+    guarded('span', () => {
+      const span = job.trace.attempt
+      span?.setAttribute('task.heap', growth)
+      if (allocated !== undefined) span?.setAttribute('task.heap.allocated', allocated)
+      span?.setAttribute('task.heap.estimated', true)
     })
+  }
+
+  /** An attempt has held the event loop in one stretch; an `event`: its span, as long as it is open, says so. */
+  blocked(job: TelemetryJob, attempt: number, seconds: number, event: boolean, place: Place | undefined): void {
+    guarded('metric', () => this.#registry.instruments.blocked.record(seconds, job.trace.tally.deferred.attributes))
+    if (event && job.attempt === attempt) guarded('span', () => this.#spans.blocked(job, seconds, place))
   }
 
   /** The context in which the handler of the running attempt is called. */

@@ -3,7 +3,7 @@ import { generatedFiles } from '../../grafana/source/files.ts'
 import { DEFAULTS } from '../../grafana/source/parameters.ts'
 import { FOREIGN } from '../../grafana/source/series.ts'
 import { ENGINE_STATES, OUTCOMES, PRIORITIES, RESULTS, STATES } from '../../src/model/words.ts'
-import { METRICS, type MetricEntry, RESERVED_METRICS } from '../../src/telemetry/catalogue.ts'
+import { METRICS, type MetricEntry } from '../../src/telemetry/catalogue.ts'
 import { REASONS } from '../../src/telemetry/self-health.ts'
 import { parse } from './promql.ts'
 import { ANY, allQueries, filledIn, queriesOf, RULE_FILES, rules, type ShippedDashboard } from './shipped.ts'
@@ -12,7 +12,7 @@ const prometheusLabel = (attribute: string) => attribute.replaceAll('.', '_')
 
 /** The labels of every series that a query may name: what is emitted, what rules record, and what Prometheus adds. */
 const known = new Map<string, readonly string[]>()
-for (const { prometheus, kind, attributes } of Object.values<MetricEntry>({ ...METRICS, ...RESERVED_METRICS })) {
+for (const { prometheus, kind, attributes } of Object.values<MetricEntry>(METRICS)) {
   const labels = ['job', 'instance', ...attributes.map(prometheusLabel)]
   if (kind !== 'histogram') known.set(prometheus, labels)
   else
@@ -91,13 +91,11 @@ test('the rules for the stock exporter make every name with a unit that the quer
       where.startsWith('stock') ? [] : parse(expr).selectors.map(({ metric }) => metric),
     ),
   )
-  const reserved = Object.values(RESERVED_METRICS).map(({ prometheus }) => prometheus)
   const withUnit = [...used].filter(
     (name) =>
       /_(seconds|bytes|ratio)(_bucket|_sum|_count)?$/.test(name) &&
       !name.startsWith('scrape_') &&
-      !name.startsWith('job_') &&
-      !reserved.some((metric) => name.startsWith(metric)),
+      !name.startsWith('job_'),
   )
   for (const name of withUnit) expect(made).toContain(name)
   for (const name of made) expect([...known.keys()]).toContain(name)

@@ -10,7 +10,7 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { METRICS, RESERVED_METRICS } from '../../src/telemetry/catalogue.ts'
+import { METRICS } from '../../src/telemetry/catalogue.ts'
 import { ANY, allQueries, dashboards, filledIn, RULE_FILES, type ShippedQuery } from '../grafana/shipped.ts'
 import type { Truth } from './fixtures/every-state/app.ts'
 import {
@@ -145,7 +145,7 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules', () =>
     })
 
     /** Panels of options that are off, by what they are about; nothing else may be empty. */
-    const OFF = Object.values(RESERVED_METRICS).map((metric): string => metric.prometheus)
+    const OFF: string[] = []
     // Older versions of Node cannot tell the CPU time of a thread.
     if (process.threadCpuUsage === undefined) OFF.push(METRICS.cpu.prometheus)
     const NOT_BY_OTLP = /\b(up|scrape_duration_seconds|scrape_samples_scraped)\{/

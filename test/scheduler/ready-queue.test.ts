@@ -14,6 +14,7 @@ const PLAN = resolveTask(undefined, {
   batch: undefined,
   engine: undefined,
   schema: undefined,
+  profile: undefined,
 })
 
 function jobOf(task: TaskQueue<Job>, priority: Priority, seq: number, readyAt: number): Job {

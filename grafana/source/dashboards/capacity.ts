@@ -215,7 +215,7 @@ export function capacity(parameters: Parameters): Dashboard {
         height: 7,
         empty: PROFILER_OFF,
         queries: [
-          { name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.reserved('blocked', '_sum')}[${STEP}]))` },
+          { name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.histogram('blocked', 'sum')}[${STEP}]))` },
         ],
       }),
       lines({

@@ -1,0 +1,122 @@
+import type { MeterProvider } from '@opentelemetry/api'
+import { type Distribution, Sketch } from '../stats/sketch.ts'
+import { type Beat, loopMonitor } from '../telemetry/loop-monitor.ts'
+import { MetricRegistry } from '../telemetry/metric-registry.ts'
+import { selfHealth } from '../telemetry/self-health.ts'
+
+/** What requests and the event loop were like while tasks ran, and while none did. Seconds. */
+export interface ForegroundFigures {
+  readonly loopDelay: { readonly running: Distribution; readonly idle: Distribution }
+  readonly request: { readonly running: Distribution; readonly idle: Distribution }
+}
+
+const RUNNING = Object.freeze({ 'background.running': true })
+const IDLE = Object.freeze({ 'background.running': false })
+
+/**
+ * What background work costs the requests of its process. All that report to one MeterProvider share one, since they share
+ * the event loop.
+ */
+export class Foreground {
+  static readonly #ofProvider = new WeakMap<MeterProvider, Foreground>()
+  static #global: Foreground | undefined
+
+  static for(provider: MeterProvider | undefined): Foreground {
+    if (provider === undefined) {
+      Foreground.#global ??= new Foreground(undefined)
+      return Foreground.#global
+    }
+    let known = Foreground.#ofProvider.get(provider)
+    if (known === undefined) {
+      known = new Foreground(provider)
+      Foreground.#ofProvider.set(provider, known)
+    }
+    return known
+  }
+
+  readonly #registry: MetricRegistry
+  readonly #loopDelay = { running: new Sketch(), idle: new Sketch() }
+  readonly #request = { running: new Sketch(), idle: new Sketch() }
+  #users = 0
+  #stop: (() => void) | undefined
+  #running = 0
+  /** Attempts that have started so far. */
+  #started = 0
+  #startedAtBeat = 0
+  #requests = 0
+  #requestsSeen = 0
+
+  private constructor(provider: MeterProvider | undefined) {
+    this.#registry = MetricRegistry.for(provider)
+  }
+
+  /** To be called once by each `createTasks`; the function that is returned ends it. */
+  use(): () => void {
+    this.#users++
+    this.#stop ??= loopMonitor.listen((beat) => this.#beat(beat))
+    return () => {
+      this.#users--
+      if (this.#users > 0) return
+      this.#stop?.()
+      this.#stop = undefined
+    }
+  }
+
+  attemptStarted(): void {
+    this.#running++
+    this.#started++
+  }
+
+  attemptEnded(): void {
+    this.#running--
+  }
+
+  /** @returns What `requestEnded` wants to know. */
+  requestStarted(): number {
+    this.#requests++
+    this.#requestsSeen++
+    return this.#running > 0 ? -1 : this.#started
+  }
+
+  /** @param ms undefined where it was not answered, or with an error. */
+  requestEnded(started: number, ms: number | undefined): void {
+    this.#requests--
+    if (ms === undefined) return
+    const running = started !== this.#started
+    const seconds = ms / 1000
+    ;(running ? this.#request.running : this.#request.idle).record(seconds)
+    try {
+      this.#registry.instruments.request.record(seconds, running ? RUNNING : IDLE)
+    } catch {
+      selfHealth.caught('metric')
+    }
+  }
+
+  /** Changes when an attempt or a request starts; undefined while more than one attempt runs, or a request is answered. */
+  get solitude(): number | undefined {
+    return this.#running <= 1 && this.#requests === 0 ? this.#started + this.#requestsSeen : undefined
+  }
+
+  read(): ForegroundFigures {
+    return { loopDelay: summaries(this.#loopDelay), request: summaries(this.#request) }
+  }
+
+  #beat({ delay }: Beat): void {
+    const running = this.#running > 0 || this.#started !== this.#startedAtBeat
+    this.#startedAtBeat = this.#started
+    const seconds = delay / 1000
+    ;(running ? this.#loopDelay.running : this.#loopDelay.idle).record(seconds)
+    try {
+      this.#registry.instruments.loopDelay.record(seconds, running ? RUNNING : IDLE)
+    } catch {
+      selfHealth.caught('metric')
+    }
+  }
+}
+
+function summaries({ running, idle }: { running: Sketch; idle: Sketch }): {
+  running: Distribution
+  idle: Distribution
+} {
+  return { running: running.summary(), idle: idle.summary() }
+}

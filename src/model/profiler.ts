@@ -1,0 +1,56 @@
+import type { ProfileOptions } from './options.ts'
+import type { AttemptEnd } from './seam.ts'
+
+/** What the profiler needs to know of a deferral whose attempt runs. */
+export interface ProfiledJob {
+  readonly id: string
+  /** The name under which it is counted. */
+  readonly label: string
+  /** From 1. */
+  readonly attempt: number
+  /** Clock ms. */
+  readonly startedAt: number
+  /** undefined: its task does not ask for it. */
+  readonly profile: Required<ProfileOptions> | undefined
+  /** Sets attributes on the span of the running attempt. */
+  note(attributes: Readonly<Record<string, string | number | boolean>>): void
+}
+
+/** A function of the app, as a stack names it. */
+export interface Place {
+  readonly name: string
+  /** Path or URL; undefined where it is native. */
+  readonly file: string | undefined
+  /** From 1. */
+  readonly line: number | undefined
+}
+
+/** How long one task held the event loop in some stretch of time. */
+export interface Held {
+  /** Its attempt that held it the longest. */
+  readonly job: ProfiledJob
+  /** The attempt of it, from 1. */
+  readonly attempt: number
+  /** ms, by the samples. */
+  readonly held: number
+  /** The function of the app's own in which most of them were. */
+  readonly place: Place | undefined
+}
+
+/** What samples the stacks of running attempts. Nothing of it throws. */
+export interface Profiler {
+  /** Runs the handler of an attempt so that the samples know whose they are, across its awaits. */
+  run<T>(job: ProfiledJob, handler: () => T): T
+  /** The attempt ends; its span is still open. */
+  ending(job: ProfiledJob, end: AttemptEnd): void
+  /** Who held the loop between two moments of `performance.now()`, by task, the longest first. */
+  held(since: number, until: number): Held[]
+  close(): void
+}
+
+/** What `createTasks` gives to its profiler. */
+export interface ProfilerHost {
+  log(line: string): void
+  /** A task has used so many seconds of CPU. */
+  useCpu(label: string, seconds: number): void
+}
