@@ -40,7 +40,7 @@ test('there are queries of every kind', () => {
   expect(count('panel')).toBeGreaterThan(80)
   expect(count('variable')).toBeGreaterThan(10)
   expect(count('annotation')).toBe(10)
-  expect(count('rule')).toBe(30 + 22)
+  expect(count('rule')).toBe(30 + 32)
   expect(count('alert')).toBe(20)
 })
 
