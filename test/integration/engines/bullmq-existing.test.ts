@@ -24,6 +24,9 @@ import type { TestTasks } from '../../../src/testing/index.ts'
 import { inMemory, registerOpenTelemetry, Scene, unregisterOpenTelemetry, until } from '../fixtures/bullmq/scene.ts'
 import { describeWithServers, type RealServer, startRedis } from '../harness/servers.ts'
 
+/** Node before 22.18 runs TypeScript only if it is asked to. */
+const RUNS_TYPESCRIPT = process.features.typescript ? [] : ['--experimental-strip-types']
+
 const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/bullmq/${name}`, import.meta.url))
 type Make = (name: string, processor: Processor, options: WorkerOptions) => Worker
 
@@ -310,7 +313,7 @@ describeWithServers(['redis'], 'An app that has BullMQ', () => {
   test('counts a job whose process was killed as redelivered, and one that stalls too often as failed', async () => {
     const [name, doomed] = [scene.fresh('stalled'), scene.fresh('doomed')]
     const take = async (queue: string) => {
-      const child = fork(fixture('lost.ts'), [String(redis.port), queue], { execArgv: [] })
+      const child = fork(fixture('lost.ts'), [String(redis.port), queue], { execArgv: RUNS_TYPESCRIPT })
       await once(child, 'message')
       child.kill('SIGKILL')
       await once(child, 'exit')
@@ -650,7 +653,7 @@ describeWithServers(['redis'], 'An app that has BullMQ', () => {
     const name = scene.fresh('drains')
     const queue = new Queue(name, { connection: scene.connection })
     const job = await queue.add('a', {})
-    const child = fork(fixture('drains.ts'), [String(redis.port), name], { execArgv: [], silent: true })
+    const child = fork(fixture('drains.ts'), [String(redis.port), name], { execArgv: RUNS_TYPESCRIPT, silent: true })
     await once(child, 'message')
     child.kill('SIGTERM')
     const [, signal] = await once(child, 'exit')
