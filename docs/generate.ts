@@ -73,7 +73,7 @@ ${metricRows(METRICS)}
 - Several \`createTasks\` in one process that report to one provider are added up.
 
 With \`@opentelemetry/instrumentation-runtime-node\` installed, \`register\` adds the event loop's delay and use and the heap (\`nodejs.eventloop.*\`,
-\`v8js.*\`), which the dashboard *Capacity* shows.
+\`v8js.*\`), which the dashboard *Capacity* shows; \`process.memory.usage\`, the resident memory, it adds itself.
 
 ## In \`/metrics\`
 

@@ -8,6 +8,7 @@ import { registerImportHook } from './import-hook.ts'
 import { prometheusPort, prometheusReader, pushReadersFromEnvironment, servePrometheus } from './metrics.ts'
 import { type Notice, notice } from './notice.ts'
 import { loadIfInstalled, loadPeer } from './peers.ts'
+import { observeMemory } from './process-memory.ts'
 import { LinkedSampler, samplerFromEnvironment } from './sampler.ts'
 import type { Instrumentation, MetricReader, SpanProcessor, View } from './sdk-types.ts'
 import { BurstSpanProcessor } from './span-processor.ts'
@@ -62,7 +63,7 @@ let running: RunningTelemetry | undefined
 /**
  * Sets up OpenTelemetry for this process by its `OTEL_*` variables: traces over OTLP/HTTP (default
  * `http://localhost:4318`), metrics for `metrics()` of `afterspan/metrics`, HTTP and Express instrumentation, and that of
- * the event loop and the heap where `@opentelemetry/instrumentation-runtime-node` is installed. What it is to see must be
+ * the event loop and the heap where `@opentelemetry/instrumentation-runtime-node` is installed, and the resident memory. What it is to see must be
  * loaded after it: `node --import afterspan/register server.js` calls it before anything else.
  *
  * It does nothing, and says so on stderr, when a tracer or meter provider is registered already; when the app registers its
@@ -140,6 +141,7 @@ function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice
   })
   withLogsOffByDefault(env, () => sdk.start())
   setMetricReader(reader)
+  observeMemory(metrics.getMeterProvider())
 
   const port = prometheusPort(env, notice)
   const server =
@@ -203,6 +205,7 @@ function handOverable({ sdk, instrumentations, spanProcessors, server, notice }:
     },
     meter(provider) {
       for (const instrumentation of instrumentations) instrumentation.setMeterProvider(provider)
+      observeMemory(provider)
       void settled(meters.shutdown?.())
       server?.close()
       handedOver()

@@ -251,9 +251,10 @@ describe('OTEL_EXPORTER_PROMETHEUS_PORT', () => {
     await get((await app.message()).port, '/api/v1/users/7')
     const response = await fetch(`http://127.0.0.1:${port}/metrics`)
     expect(response.status).toBe(200)
-    expect(await response.text()).toMatch(
-      /^http_server_request_duration\S*_count\{.*http_route="\/api\/v1\/users\/:id".*\} 1$/m,
-    )
+    const text = await response.text()
+    expect(text).toMatch(/^http_server_request_duration\S*_count\{.*http_route="\/api\/v1\/users\/:id".*\} 1$/m)
+    // More than Node alone, in bytes.
+    expect(Number(/^process_memory_usage_bytes(?:\{.*\})? (\d+)$/m.exec(text)?.[1])).toBeGreaterThan(30e6)
     expect(await get(port, '/other')).toBe(404)
     expect((await app.end()).signal).toBe('SIGTERM')
     expect(app.stderr).toBe('')
