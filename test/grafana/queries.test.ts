@@ -45,7 +45,7 @@ test('there are queries of every kind', () => {
   expect(count('variable')).toBeGreaterThan(10)
   expect(count('annotation')).toBe(10)
   expect(count('rule')).toBe(31 + 32)
-  expect(count('alert')).toBe(20)
+  expect(count('alert')).toBe(23)
 })
 
 // The rules for the stock exporter read the names without a unit; that those exist is for a real exporter to show.
