@@ -122,7 +122,7 @@ export function capacity(parameters: Parameters): Dashboard {
           {
             name: 'Low limit',
             unit: 'short',
-            decimals: 1,
+            decimals: 2,
             width: 85,
             expr: `min by (instance) (${all.of('governorLimit', 'task_priority="low"')})`,
           },

@@ -2,7 +2,7 @@ import { blockedShare, quantile, STEP, stallsPerMinute } from '../expressions.ts
 import { LINES, PRIORITY_COLOURS, WARNING } from '../palette.ts'
 import { type Link, lines, PER_MINUTE } from '../panels.ts'
 import type { Series } from '../series.ts'
-import { BLOCKED_SHARE, percent } from '../steps.ts'
+import { BLOCKED_SHARE, HELD_BELOW, percent } from '../steps.ts'
 
 /** What stands in panels of what is measured only where something is loaded, used or switched on. */
 const NOT_BLOCKED = 'No stretch of 20 ms; behind an await only the profiler sees one'
@@ -95,7 +95,7 @@ export function governorPanels(series: Series) {
       ...shape,
       title: 'Which delay does the governor see?',
       description:
-        'The delay of the event loop by which it steers, by instance. Above maxLoopDelay it lets less run. No data means that no instance has a governor.',
+        'The average delay of the event loop that tasks cause, by which it steers, by instance. Above maxLoopDelay it lets less run. No data means that no instance has a governor.',
       unit: 's',
       empty: GOVERNOR_OFF,
       queries: [{ name: '{{instance}}', expr: `max by (instance) (${series.of('governorDelay')})` }],
@@ -104,7 +104,7 @@ export function governorPanels(series: Series) {
       ...shape,
       title: 'How much does it let run?',
       description:
-        'Attempts that may run at once by priority, over the instances with a governor, and their slots. At the slots: it holds nothing back. Low goes down first. No data means that no instance has a governor.',
+        'Attempts that may run at once by priority, over the instances with a governor, and what they come to in slots. At the slots: it holds nothing back. Low goes down first; below 1 it runs one at a time, with pauses. No data means that no instance has a governor.',
       unit: 'short',
       empty: GOVERNOR_OFF,
       colours: { ...PRIORITY_COLOURS, slots: LINES[5] },
@@ -119,12 +119,16 @@ export function governorPanels(series: Series) {
     lines({
       ...shape,
       title: 'What is held to the minimum?',
-      description:
-        'In how many instances a priority runs one at a time, with pauses. For half an hour while tasks wait, an alert fires: find who else delays the event loop. No data means that no instance has a governor.',
+      description: `In how many instances a priority runs for less than ${percent(HELD_BELOW)} of the time. For half an hour while tasks wait, an alert fires: it does not help enough, so move the work or add instances. No data means that no instance has a governor.`,
       unit: 'short',
       empty: GOVERNOR_OFF,
       colours: PRIORITY_COLOURS,
-      queries: [{ name: '{{task_priority}}', expr: `sum by (task_priority) (${series.of('governorLimit')} < bool 1)` }],
+      queries: [
+        {
+          name: '{{task_priority}}',
+          expr: `sum by (task_priority) (${series.of('governorLimit')} < bool ${HELD_BELOW})`,
+        },
+      ],
     }),
     lines({
       ...shape,

@@ -1,7 +1,7 @@
 import { amplification as amplify, engineDown, engineNotConsumed, gainedByProcess, imbalance } from '../expressions.ts'
 import { named, type Parameters } from '../parameters.ts'
 import { BAD, bucketUpTo, by, Series, type Window } from '../series.ts'
-import { BLOCKED_SHARE, percent } from '../steps.ts'
+import { BLOCKED_SHARE, HELD_BELOW, percent } from '../steps.ts'
 import type { Group, Rule } from './rule.ts'
 
 /** `critical`: work is being lost or stands still, wake somebody. `warning`: look at it in working hours. */
@@ -180,12 +180,11 @@ export function alertRules(parameters: Parameters): Group[] {
       for: '30m',
       // Held back while nothing waits harms nobody.
       expr: [
-        `(min ${by(parameters, 'job', 'instance', 'task_priority')} (${series.of('governorLimit', 'task_priority=~"medium|low"')}) < 1)`,
+        `(min ${by(parameters, 'job', 'instance', 'task_priority')} (${series.of('governorLimit', 'task_priority=~"medium|low"')}) < ${HELD_BELOW})`,
         `and ${series.on('job', 'instance')} (sum ${ofInstance} (${series.of('pending', 'task_state="ready"')}) > 0)`,
       ].join('\n'),
       summary: 'The governor of {{ $labels.instance }} holds {{ $labels.task_priority }} tasks back, and tasks wait',
-      description:
-        'For 30 minutes they have run one at a time, with pauses, and the event loop is late all the same. See who delays it on the dashboard Capacity.',
+      description: `For 30 minutes they have run for less than ${percent(HELD_BELOW)} of the time, so that requests are not delayed. See what else delays them on the dashboard Capacity.`,
     },
     {
       alert: 'AfterspanHeapGuarded',
