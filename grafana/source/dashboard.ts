@@ -15,7 +15,7 @@ import {
   VariableSort,
 } from '@grafana/grafana-foundation-sdk/dashboard'
 import { BAD_COLOUR, NEUTRAL } from './palette.ts'
-import { DATASOURCE } from './panels.ts'
+import { DATASOURCE, type Link } from './panels.ts'
 import { named, type Parameters } from './parameters.ts'
 import { Series } from './series.ts'
 
@@ -42,8 +42,10 @@ export class Page {
   readonly ofTaskAnywhere: Series
   /** Alerts, those that are of no job in particular included. */
   readonly alerts: Series
-  /** What the recording rules made, which know no instance. */
+  /** What the recording rules made of tasks, which know no instance. */
   readonly recorded: Series
+  /** And of whole services, which know no task either. */
+  readonly recordedOfJobs: Series
   readonly #builder: DashboardBuilder
   /** Panels that stand above another in the same column, by that. */
   readonly #above = new Map<Panel, Panel>()
@@ -57,7 +59,8 @@ export class Page {
     this.ofTaskAnywhere = plain.where(...ofTask)
     this.ofRoute = variables.route ? this.ofTask.where('http_route=~"$route"') : this.ofTask
     this.alerts = plain.where('job=~"$job|"', ...ofTask)
-    this.recorded = plain.where('job=~"$job"', ...ofTask)
+    this.recordedOfJobs = plain.where('job=~"$job"')
+    this.recorded = this.recordedOfJobs.where(...ofTask)
     this.#builder = new DashboardBuilder(title)
       .uid(named(parameters, name))
       .description(description)
@@ -171,6 +174,11 @@ export class Page {
   urlOf(name: DashboardName, more = ''): string {
     const kept = ['datasource', 'job', 'instance'].map((variable) => `\${${variable}:queryparam}`).join('&')
     return `/d/${named(this.parameters, name)}?${kept}&\${__url_time_range}${more}`
+  }
+
+  /** On a line that is of one task: the page of that task. */
+  taskOfLine(): Link {
+    return { title: 'Open this task', url: this.urlOf('task', '&var-task=${__field.labels.task_name}') }
   }
 
   /**

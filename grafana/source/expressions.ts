@@ -1,4 +1,4 @@
-import { BAD, ENDED, type Series } from './series.ts'
+import { BAD, bucketUpTo, ENDED, type HistogramKey, type Series } from './series.ts'
 
 /** The dashboard's own step: at least four scrapes. */
 export const STEP = '$__rate_interval'
@@ -22,7 +22,7 @@ export function failureRatio(series: Series, window: string, by = '', offset = '
 export function quantile(
   q: number,
   series: Series,
-  key: 'wait' | 'duration' | 'effect',
+  key: HistogramKey,
   window: string,
   { by = '', offset = '', where = [] }: { by?: string; offset?: string; where?: string[] } = {},
 ): string {
@@ -37,6 +37,54 @@ export function quantile(
  */
 export function gained(selector: string, window: string): string {
   return `(${selector} unless ${selector} offset ${window}) or increase(${selector}[${window}])`
+}
+
+const TASKS_RAN = 'background_running="true"'
+const NONE_RAN = 'background_running="false"'
+
+/** A quantile while tasks ran, and while none did; `by` as for `quantile`. */
+export function withAndWithout(
+  q: number,
+  series: Series,
+  key: 'request' | 'loopDelay',
+  window: string,
+  by = '',
+): { ran: string; none: string } {
+  return {
+    ran: quantile(q, series, key, window, { by, where: [TASKS_RAN] }),
+    none: quantile(q, series, key, window, { by, where: [NONE_RAN] }),
+  }
+}
+
+/** By how much the p95 of requests is longer while tasks run, in seconds. Below 0 it is chance. */
+export function foregroundTax(series: Series, window: string, by: string): string {
+  const { ran, none } = withAndWithout(0.95, series, 'request', window, by)
+  return `(${ran}) - (${none})`
+}
+
+/** The share of the time in which each task held the event loop, in the instance where that is the most. */
+export function blockedShare(series: Series, window: string): string {
+  return `max by (task_name) (sum by (job, instance, task_name) (rate(${series.histogram('blocked', 'sum')}[${window}])))`
+}
+
+/** How often in a minute each task held the event loop for more than 50 ms, from which length on the log tells of it too. */
+export function stallsPerMinute(series: Series, window: string): string {
+  const rate = (le: string) => `sum by (task_name) (rate(${series.histogram('blocked', 'bucket', le)}[${window}]))`
+  return `60 * (${rate('le="+Inf"')} - ${rate(bucketUpTo(0.05))})`
+}
+
+/**
+ * Figures of work that nobody declared, by route and span. What has no route says so: a table would put its rows together
+ * with those of the same span in another column.
+ */
+export function ofUndeclared(figures: string): string {
+  return `label_replace(${figures}, "http_route", "no route", "http_route", "")`
+}
+
+/** A quantile of it over all of a window, also where it was seen for the first time in it; 1: the bucket of the longest. */
+export function undeclaredQuantile(q: number, series: Series, window: string): string {
+  const buckets = gained(series.histogram('undeclared', 'bucket'), window)
+  return ofUndeclared(`histogram_quantile(${q}, sum by (le, http_route, span_name) (${buckets})) >= 0`)
 }
 
 /** Attempts per task that ended after running: 1 without retries. */

@@ -18,7 +18,10 @@ export function generatedFiles(parameters: Parameters = DEFAULTS): Map<string, s
   for (const name of DASHBOARDS) files.set(`dashboards/${name}.json`, dashboardJson(MAKE[name](parameters)))
   files.set(
     'prometheus/rules/recording.yml',
-    rulesFile('What the SLO dashboard and the burn-rate alerts repeat.', recordingRules(parameters)),
+    rulesFile(
+      'What the SLO dashboard and the burn-rate alerts repeat, and the foreground tax of Overview.',
+      recordingRules(parameters),
+    ),
   )
   files.set(
     'prometheus/rules/alerts.yml',

@@ -77,6 +77,7 @@ export interface Query {
 }
 
 export const PER_SECOND = 'suffix:/s'
+export const PER_MINUTE = 'suffix:/min'
 export const TIMES = 'suffix:×'
 
 /** The data source variable, as a panel, query or variable refers to it. */
@@ -140,7 +141,13 @@ export interface LinesAbout extends About {
 }
 
 /** Where the axis ends at least, so that a line of zeros does not get one to 100. */
-const SMALL: Readonly<Record<string, number>> = { [PER_SECOND]: 1, [TIMES]: 2, short: 1, percentunit: 0.02 }
+const SMALL: Readonly<Record<string, number>> = {
+  [PER_SECOND]: 1,
+  [PER_MINUTE]: 1,
+  [TIMES]: 2,
+  short: 1,
+  percentunit: 0.02,
+}
 
 export function lines(about: LinesAbout): timeseries.PanelBuilder {
   const { look = 'lines', queries, colours = {} } = about

@@ -17,6 +17,10 @@ export const FOREIGN = {
 
 export type ForeignName = keyof typeof FOREIGN
 
+export type HistogramKey = {
+  [K in MetricKey]: (typeof METRICS)[K]['kind'] extends 'histogram' ? K : never
+}[MetricKey]
+
 /** Writes selectors: the only place where a query gets the name of a metric. */
 export class Series {
   readonly #parameters: Parameters
@@ -61,11 +65,7 @@ export class Series {
   }
 
   /** One of a histogram's three series. */
-  histogram(
-    key: 'wait' | 'duration' | 'effect' | 'heap' | 'blocked' | 'undeclared' | 'loopDelay' | 'request',
-    part: 'bucket' | 'sum' | 'count',
-    ...matchers: string[]
-  ): string {
+  histogram(key: HistogramKey, part: 'bucket' | 'sum' | 'count', ...matchers: string[]): string {
     return this.#select(`${this.#prefix}${METRICS[key].prometheus}_${part}`, matchers)
   }
 
@@ -80,8 +80,8 @@ export class Series {
 
   /** `level:metric:operation`, as Prometheus' own guide has it. */
   recordedName(name: RecordedName, window: Window): string {
-    const { metric, operation } = RECORDED[name]
-    return `job_task_name:${this.#prefix}${metric}:${operation}${window}`
+    const { level, metric, operation } = RECORDED[name]
+    return `${level}:${this.#prefix}${metric}:${operation}${window}`
   }
 
   #select(name: string, matchers: readonly string[]): string {
@@ -95,17 +95,21 @@ export class Series {
 export const WINDOWS = ['5m', '30m', '1h', '6h', '3d'] as const
 export type Window = (typeof WINDOWS)[number]
 
-/** What the recording rules make, for each window, per job and task. */
+const PER_TASK = 'job_task_name'
+
+/** What the recording rules make. That of tasks for each window; the tax for 5 minutes alone. */
 export const RECORDED = {
   /** Tasks per second that failed or were dropped. */
-  failures: { metric: 'afterspan_task_failures', operation: 'rate' },
+  failures: { level: PER_TASK, metric: 'afterspan_task_failures', operation: 'rate' },
   /** Tasks per second that ended, cancelled and handed-off ones left out: nobody failed those. */
-  ends: { metric: 'afterspan_task_ends', operation: 'rate' },
-  failureRatio: { metric: 'afterspan_task_failures_per_end', operation: 'ratio_rate' },
+  ends: { level: PER_TASK, metric: 'afterspan_task_ends', operation: 'rate' },
+  failureRatio: { level: PER_TASK, metric: 'afterspan_task_failures_per_end', operation: 'ratio_rate' },
   /** Completed tasks per second whose effect came too late. */
-  late: { metric: 'afterspan_task_late_effects', operation: 'rate' },
-  effects: { metric: 'afterspan_task_effects', operation: 'rate' },
-  lateRatio: { metric: 'afterspan_task_late_effects_per_effect', operation: 'ratio_rate' },
+  late: { level: PER_TASK, metric: 'afterspan_task_late_effects', operation: 'rate' },
+  effects: { level: PER_TASK, metric: 'afterspan_task_effects', operation: 'rate' },
+  lateRatio: { level: PER_TASK, metric: 'afterspan_task_late_effects_per_effect', operation: 'ratio_rate' },
+  /** By how much the p95 of requests is longer while tasks run, in seconds. */
+  tax: { level: 'job', metric: 'afterspan_foreground_tax_seconds', operation: 'p95_rate' },
 } as const
 export type RecordedName = keyof typeof RECORDED
 
@@ -117,7 +121,8 @@ export function by(parameters: Parameters, ...labels: string[]): string {
   return `by (${withSelectors(parameters, labels)})`
 }
 
-function withSelectors({ selectors }: Parameters, labels: readonly string[]): string {
+/** Labels, and those of the selectors. */
+export function withSelectors({ selectors }: Parameters, labels: readonly string[]): string {
   return [...new Set([...labels, ...selectorLabels(selectors)])].join(', ')
 }
 

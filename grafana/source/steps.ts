@@ -33,6 +33,18 @@ export function stepsOf({
   }
 }
 
+/** The share of the time from which on a task that holds the event loop is told of: requests wait as long. */
+export const BLOCKED_SHARE = 0.1
+
+/**
+ * Below this limit a priority counts as held to the minimum: one attempt at a time that runs for less than a tenth of the time.
+ * Below 1 alone is how a governor works where each attempt holds the event loop.
+ */
+export const HELD_BELOW = 0.1
+
+/** Where the delay of an event loop changes its colour, in seconds. */
+export const LOOP_DELAY = { warning: 0.05, bad: 0.2 } as const
+
 /** A share as text, without the digits that only binary fractions have. */
 export function percent(share: number): string {
   return `${Number((100 * share).toPrecision(10))} %`

@@ -49,7 +49,12 @@ describe.each([...dashboards()])('%s', (_file, dashboard) => {
       expect(panel.datasource).toEqual({ type: 'prometheus', uid: '${datasource}' })
       const refIds = panel.targets!.map(({ refId }) => refId)
       expect(refIds, panel.title).toEqual(refIds.map((_, index) => String.fromCharCode(65 + index)))
-      for (const target of panel.targets!) expect(target.legendFormat, panel.title).toBeTruthy()
+      for (const { legendFormat, expr } of panel.targets!) {
+        expect(legendFormat, panel.title).toBeTruthy()
+        // A label that the query does not keep would be shown as nothing.
+        for (const [, label] of legendFormat!.matchAll(/{{(\w+)}}/g))
+          expect(expr, panel.title).toMatch(new RegExp(`\\b${label}\\b`))
+      }
     }
   })
 

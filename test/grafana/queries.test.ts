@@ -20,7 +20,9 @@ for (const { prometheus, kind, attributes } of Object.values<MetricEntry>(METRIC
       known.set(prometheus + part, part === '_bucket' ? [...labels, 'le'] : labels)
 }
 for (const [name, { labels }] of Object.entries(FOREIGN)) known.set(name, ['job', 'instance', ...labels])
-for (const { record } of rules(RULE_FILES.recording)) known.set(record!, ['job', 'task_name'])
+for (const { record } of rules(RULE_FILES.recording)) {
+  known.set(record!, record!.startsWith('job_task_name:') ? ['job', 'task_name'] : ['job'])
+}
 
 /** The words that a label can have, where they are fixed. */
 const WORDS: Readonly<Record<string, readonly string[]>> = {
@@ -31,17 +33,19 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   engine_state: ENGINE_STATES,
   reason: Object.values(REASONS).flat(),
   alertstate: ['firing', 'pending'],
+  background_running: ['true', 'false'],
+  task_heap_estimated: ['true', 'false'],
 }
 
 const queries = allQueries().map((query) => ({ ...query, expr: filledIn(query.expr, ANY) }))
 
 test('there are queries of every kind', () => {
   const count = (kind: string) => queries.filter((query) => query.kind === kind).length
-  expect(count('panel')).toBeGreaterThan(80)
+  expect(count('panel')).toBeGreaterThan(150)
   expect(count('variable')).toBeGreaterThan(10)
   expect(count('annotation')).toBe(10)
-  expect(count('rule')).toBe(30 + 32)
-  expect(count('alert')).toBe(20)
+  expect(count('rule')).toBe(31 + 32)
+  expect(count('alert')).toBe(23)
 })
 
 // The rules for the stock exporter read the names without a unit; that those exist is for a real exporter to show.
@@ -73,7 +77,7 @@ describe.each(queries.filter(({ where }) => !where.startsWith('stock')))('$where
   test('takes the rate of counters, and of nothing else', () => {
     for (const { metric, rated } of parse(expr).selectors) {
       const isCounter = /(_total|_bucket|_sum|_count)$/.test(metric)
-      if (isCounter && !metric.startsWith('job_'))
+      if (isCounter && !/^job(_task_name)?:/.test(metric))
         expect(
           rated || expr.startsWith('abs(') || / - sum | unless /.test(expr) || /^count by/.test(expr),
           metric,
@@ -95,7 +99,8 @@ test('the rules for the stock exporter make every name with a unit that the quer
     (name) =>
       /_(seconds|bytes|ratio)(_bucket|_sum|_count)?$/.test(name) &&
       !name.startsWith('scrape_') &&
-      !name.startsWith('job_'),
+      !name.startsWith('job_') &&
+      !name.startsWith('job:'),
   )
   for (const name of withUnit) expect(made).toContain(name)
   for (const name of made) expect([...known.keys()]).toContain(name)
@@ -108,7 +113,7 @@ test('with a namespace and selectors every query has both', () => {
     for (const { metric, matchers } of parse(filledIn(expr, ANY)).selectors) {
       count += 1
       const ofPrometheus = ['up', 'ALERTS', 'scrape_duration_seconds', 'scrape_samples_scraped'].includes(metric)
-      expect(ofPrometheus || /^(job_task_name:)?acme_/.test(metric), metric).toBe(true)
+      expect(ofPrometheus || /^(job(_task_name)?:)?acme_/.test(metric), metric).toBe(true)
       expect(metric.startsWith('job_task_name:') || matchers.length >= 2, expr).toBe(true)
       if (matchers.length > 0) {
         expect(matchers.slice(0, 2)).toEqual([
@@ -126,6 +131,9 @@ test('with a namespace and selectors every query has both', () => {
   const alerts = files.get('prometheus/rules/alerts.yml')!
   expect(alerts).toContain('by (job, task_name, cluster, env)')
   expect(alerts).toContain('acme_afterspan_task_finished_total{cluster="eu,1",env=~"prod|stage",')
-  expect(files.get('prometheus/rules/recording.yml')).toContain('record: job_task_name:acme_afterspan_task_ends:rate5m')
+  const recording = files.get('prometheus/rules/recording.yml')!
+  expect(recording).toContain('record: job_task_name:acme_afterspan_task_ends:rate5m')
+  expect(recording).toContain('record: job:acme_afterspan_foreground_tax_seconds:p95_rate5m')
+  expect(recording).toContain('sum by (le, job, cluster, env) (rate(acme_afterspan_request_duration_seconds_bucket{')
   expect((JSON.parse(files.get('dashboards/overview.json')!) as ShippedDashboard).uid).toBe('acme-afterspan-overview')
 })

@@ -117,11 +117,15 @@ export function allQueries(): ShippedQuery[] {
 
 /** A query with Grafana's variables filled in, as Grafana does it. */
 export function filledIn(expr: string, values: Readonly<Record<string, string>>): string {
-  return expr.replaceAll(/\$(?:\{(\w+)\}|(\w+))/g, (whole, braced: string | undefined, bare: string | undefined) => {
-    const value = values[braced ?? bare ?? '']
-    if (value === undefined) throw new Error(`no value for ${whole} in ${expr}`)
-    return value
-  })
+  // $1 is not Grafana's: label_replace() puts there what its pattern has found.
+  return expr.replaceAll(
+    /\$(?:\{(\w+)\}|([A-Za-z_]\w*))/g,
+    (whole, braced: string | undefined, bare: string | undefined) => {
+      const value = values[braced ?? bare ?? '']
+      if (value === undefined) throw new Error(`no value for ${whole} in ${expr}`)
+      return value
+    },
+  )
 }
 
 /** Values that make any query PromQL. */

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { METRICS } from '../../src/telemetry/catalogue.ts'
 import { ANY, allQueries, dashboards, filledIn, RULE_FILES, type ShippedQuery } from '../grafana/shipped.ts'
@@ -41,6 +42,25 @@ const OF_ENGINES = (
   ['engineJobs', 'engineUp', 'engineConcurrency', 'taken', 'returned', 'redelivered', 'lost'] as const
 ).map((key): string => METRICS[key].prometheus)
 const isOfEngines = (expr: string) => OF_ENGINES.some((name) => expr.includes(name))
+/** Or those about what tasks take of the thread: one that runs in the loop and holds it, and one in a thread of its own. */
+const BLOCKING_TASK = 'spin'
+const WORKER_TASK = 'burn'
+
+/** The task that the dashboard Task shows when a query of it is looked at. */
+function taskFor(file: string, expr: string): string {
+  const one = TASK[file]
+  if (one === undefined) return VALUES.task
+  if (isOfEngines(expr)) return ENGINE_TASK
+  if (expr.includes(METRICS.blocked.prometheus) || expr.includes('task_heap_estimated="true"')) return BLOCKING_TASK
+  if (expr.includes(METRICS.cpu.prometheus) || expr.includes(METRICS.heap.prometheus)) return WORKER_TASK
+  return one
+}
+
+/**
+ * What is in the catalogue and not emitted yet. The app below does all that it takes (a governor, the heap guard, which is on):
+ * once they are emitted these tests fail until the names are taken out here.
+ */
+const NOT_YET = (['governorDelay', 'governorLimit', 'heapGuarded'] as const).map((key) => METRICS[key].prometheus)
 
 let child: ChildProcess
 let jaeger: Jaeger
@@ -123,11 +143,12 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules', () =>
           return (seen?.value === truth.deferred.bulk && recorded !== undefined) || undefined
         })
       }
-      // Engines are asked every 10 s.
+      // Engines are asked every 10 s, and may hold one that has lost its lock as active for a moment.
       for (const way of WAYS) {
-        await until(`what the engine holds by ${way}`, 20_000, async () => {
-          const seen = await prometheus[way].query('afterspan_engine_jobs{task_name="relay",engine_state="delayed"}')
-          return seen[0]?.value === truth.engineJobs.relay!.delayed || undefined
+        await until(`what the engine holds by ${way}`, 30_000, async () => {
+          const seen = await prometheus[way].query('afterspan_engine_jobs{task_name="relay"} > 0')
+          const held = Object.fromEntries(seen.map(({ labels, value }) => [labels.engine_state, value]))
+          return isDeepStrictEqual(held, truth.engineJobs.relay) || undefined
         })
       }
       // The alerts that wait for nothing fire one evaluation after their rates are recorded.
@@ -145,7 +166,7 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules', () =>
     })
 
     /** Panels of options that are off, by what they are about; nothing else may be empty. */
-    const OFF: string[] = []
+    const OFF: string[] = [...NOT_YET]
     // Older versions of Node cannot tell the CPU time of a thread.
     if (process.threadCpuUsage === undefined) OFF.push(METRICS.cpu.prometheus)
     const NOT_BY_OTLP = /\b(up|scrape_duration_seconds|scrape_samples_scraped)\{/
@@ -166,9 +187,7 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules', () =>
     describe.each(WAYS)('by %s', (way) => {
       test.each(queries)('$where has data', async (query) => {
         const file = query.where.split(':')[0]!
-        const one = TASK[file]
-        const task = one !== undefined && isOfEngines(query.expr) ? ENGINE_TASK : (one ?? VALUES.task)
-        const filled = filledIn(query.expr, { ...VALUES, task })
+        const filled = filledIn(query.expr, { ...VALUES, task: taskFor(file, query.expr) })
         // A week ago there was nothing; the same of today must be something.
         const expr = filled.replaceAll(' offset 1w', '')
         const found = await points(way, query, expr)
@@ -195,7 +214,7 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules', () =>
       test('every rule is evaluated without an error', async () => {
         const groups = await prometheus[way].ruleGroups()
         const states = groups.flatMap(({ rules }) => rules)
-        expect(states.length).toBeGreaterThanOrEqual(45)
+        expect(states.length).toBeGreaterThanOrEqual(31 + 23)
         expect(states.filter(({ health }) => health !== 'ok')).toEqual([])
       })
 
@@ -259,6 +278,10 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules', () =>
           await table('sum by (task_name, engine_state) (afterspan_engine_jobs) > 0', 'task_name', 'engine_state'),
         ).toEqual(flat(truth.engineJobs))
         expect(await table('afterspan_engine_up', 'task_name')).toEqual({ relay: 1, stray: 1, gone: 0 })
+        expect(await table('afterspan_task_blocked_seconds_count{task_name="spin"}', 'task_name')).toEqual(truth.stalls)
+        expect(await table('afterspan_undeclared_duration_seconds_count', 'http_route', 'span_name')).toEqual(
+          truth.undeclared,
+        )
         for (const [outcome, histogram] of [
           ['completed', 'effect'],
           ['failed', 'effect'],
@@ -269,7 +292,15 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules', () =>
         }
       })
 
-      /** The figure that a panel shows, by its title. */
+      /** The query of a panel, by its title. */
+      function queryOf(file: string, title: string, task: string, index: number, step: string): string {
+        const panel = dashboards()
+          .get(file)!
+          .panels.find((each) => each.title === title)!
+        return filledIn(panel.targets![index]!.expr, { ...VALUES, task, __rate_interval: step })
+      }
+
+      /** The figure that it shows. */
       async function shown(
         file: string,
         title: string,
@@ -278,10 +309,7 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules', () =>
         of = '',
         step = '10s',
       ): Promise<number> {
-        const panel = dashboards()
-          .get(file)!
-          .panels.find((each) => each.title === title)!
-        const expr = filledIn(panel.targets![index]!.expr, { ...VALUES, task, __rate_interval: step })
+        const expr = queryOf(file, title, task, index, step)
         const [, label, value] = /^(\w+)="(.*)"$/.exec(of) ?? []
         const samples = (await prometheus[way].query(expr)).filter(({ labels }) => !label || labels[label] === value)
         expect(samples.length, `${title}: ${expr}`).toBe(1)
@@ -346,6 +374,47 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules', () =>
         )
       }
 
+      async function loopAndRequests(): Promise<void> {
+        const spin = `task_name="${BLOCKING_TASK}"`
+        // Each held it for 70 ms. What came before the first scrape of the series is not seen: at most the first of four portions.
+        const seen = 0.75 * truth.stalls.spin! * 0.07
+        const share = await shown('capacity.json', 'Who blocks the event loop?', '.*', 0, spin, '600s')
+        expect(share).toBeGreaterThan((0.9 * seen) / 600)
+        expect(share).toBeLessThan((5 * seen) / 600)
+        const stretches = (index: number) =>
+          shown('capacity.json', 'How long is it held at once?', '.*', index, spin, '600s')
+        expect(await stretches(0)).toBeGreaterThan(0.05)
+        expect(await stretches(1)).toBeGreaterThanOrEqual(await stretches(0))
+        const perMinute = await shown('capacity.json', 'How often does it stall?', '.*', 0, spin, '600s')
+        expect(perMinute).toBeGreaterThan((0.9 * 0.75 * truth.stalls.spin!) / 10)
+        const ofOne = await shown('task.json', 'How often does it stall?', BLOCKING_TASK, 0, '', '600s')
+        // Asked a moment later.
+        expect(ofOne).toBeCloseTo(perMinute, 1)
+
+        // At one moment, since figures go on changing.
+        const request = (index: number) => queryOf('capacity.json', 'How long do requests take?', '.*', index, '600s')
+        const tax = queryOf('capacity.json', 'What is the foreground tax?', '.*', 0, '600s')
+        const [off] = await prometheus[way].query(
+          `clamp_min((${request(0)}) - (${request(1)}), 0) - ignoring (instance) (${tax})`,
+        )
+        expect(off!.value).toBeCloseTo(0, 9)
+        const [idle] = await prometheus[way].query(
+          'sum(afterspan_request_duration_seconds_count{background_running="false"})',
+        )
+        expect(idle!.value).toBeGreaterThanOrEqual(truth.idleRequests)
+
+        const written = truth.undeclared['/reports/:id write report']!
+        const title = 'What goes on after responses undeclared?'
+        const wrapped = `suggestion="req.defer(fn), or tasks.track('write report', promise)"`
+        const report = (index: number, of = 'http_route="/reports/:id"') =>
+          shown('overview.json', title, '.*', index, of)
+        expect(await report(0, wrapped)).toBe(written)
+        expect(await report(0)).toBe(written)
+        expect(await report(1)).toBeGreaterThan((written * 0.06) / 600)
+        expect(await report(2)).toBeGreaterThan(0.05)
+        expect(await report(3)).toBeGreaterThanOrEqual(await report(2))
+      }
+
       test('panels show what was done', async () => {
         const ended = (task: string) => truth.finished[task]!
         const ratio = ({ completed = 0, failed = 0, dropped = 0 }: Record<string, number>) =>
@@ -387,6 +456,7 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules', () =>
         expect(await shown('telemetry-health.json', 'Spans lost', '.*')).toBe(0)
         expect(await shown('telemetry-health.json', 'Instances', '.*')).toBe(1)
         await engines()
+        await loopAndRequests()
         if (way !== 'OTLP') expect(await shown('telemetry-health.json', 'Scrapes that fail', '.*')).toBe(0)
       })
     })
@@ -414,12 +484,13 @@ describeWith(['prometheus', 'jaeger'], 'the dashboards and rules', () =>
       }
     })
 
-    test.each(['wait', 'duration', 'effect'])('exemplars of %s lead from the scrape to a trace', async (name) => {
-      const series = await prometheus['metrics()'].queryExemplars(
-        `afterspan_task_${name}_seconds_bucket{task_name="webhook"}`,
-        began,
-        new Date(),
-      )
+    test.each([
+      'task_wait_seconds_bucket{task_name="webhook"}',
+      'task_duration_seconds_bucket{task_name="webhook"}',
+      'task_effect_seconds_bucket{task_name="webhook"}',
+      'undeclared_duration_seconds_bucket',
+    ])('exemplars of %s lead from the scrape to a trace', async (name) => {
+      const series = await prometheus['metrics()'].queryExemplars(`afterspan_${name}`, began, new Date())
       const ids = series.flatMap(({ exemplars }) => exemplars.map(({ labels }) => labels.trace_id!))
       expect(ids.length).toBeGreaterThan(0)
       await jaeger.waitForTrace(ids[0]!)

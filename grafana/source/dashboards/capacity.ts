@@ -1,19 +1,28 @@
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard'
 import { ENGINE_STATES } from '../../../src/model/words.ts'
 import { Page } from '../dashboard.ts'
-import { gained, RANGE, runningOfEngines, STEP, waitingInEngines } from '../expressions.ts'
+import {
+  foregroundTax,
+  gained,
+  RANGE,
+  runningOfEngines,
+  STEP,
+  waitingInEngines,
+  withAndWithout,
+} from '../expressions.ts'
 import { BAD_COLOUR, GOOD, LINES, STATE_COLOURS, WARNING } from '../palette.ts'
 import { lines, PER_SECOND, table } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
 import { REAL_END } from '../series.ts'
-import { stepsOf } from '../steps.ts'
+import { LOOP_DELAY, stepsOf } from '../steps.ts'
 import { enginePanels } from './engines.ts'
+import { blockedPanel, byTaskPanels, governorPanels } from './loop.ts'
 
 /** What stands in panels of options that are off. */
-const WORKERS_OFF = 'Off: no task runs in worker threads (defineWorker)'
-const PROFILER_OFF = 'Off: the profiler is not part of this version'
 const ENGINES_OFF = 'Off: no task runs on an engine (define with engine)'
 const RUNTIME_OFF = 'Off: npm install @opentelemetry/instrumentation-runtime-node'
+/** What stands where one of the two kinds of requests, or both, are missing. */
+const NO_REQUESTS = 'No request by the middleware in this time range'
 
 /** Is there room, and what takes it? */
 export function capacity(parameters: Parameters): Dashboard {
@@ -42,16 +51,20 @@ export function capacity(parameters: Parameters): Dashboard {
   ] as const
   const ofLoop = [
     [null, GOOD],
-    [0.05, WARNING],
-    [0.2, BAD_COLOUR],
+    [LOOP_DELAY.warning, WARNING],
+    [LOOP_DELAY.bad, BAD_COLOUR],
   ] as const
+  const ofLoopLines = [[null, 'transparent'], ...ofLoop.slice(1)] as const
+  const request = withAndWithout(0.95, all, 'request', STEP)
+  const delay = withAndWithout(0.99, all, 'loopDelay', STEP)
+  const byTask = byTaskPanels(all, { cpu: 'Who uses the CPU?', heap: 'Who grows the heap?' })
 
   return page
     .panels(
       table({
         title: 'Which instance is full?',
         description:
-          'One row per process. Full slots and a quiet event loop: raise concurrency. A late event loop: the work blocks it; move it to worker threads or add instances.',
+          'One row per process. Full slots and a quiet event loop: raise concurrency. A late event loop: the work blocks it; move it to worker threads or add instances. Guarded: the heap is nearly full, and low tasks do not start. Low limit: how many of them the governor lets run.',
         span: 24,
         height: 6,
         rows: [{ label: 'instance', title: 'Instance' }],
@@ -95,7 +108,25 @@ export function capacity(parameters: Parameters): Dashboard {
             width: 110,
             expr: `sum by (instance) (${all.foreign('v8js_memory_heap_used_bytes')})`,
           },
-          { name: 'Age', unit: 's', decimals: 0, width: 110, expr: `max by (instance) (${all.of('uptime')})` },
+          {
+            name: 'Guarded',
+            unit: 'short',
+            width: 85,
+            cell: 'background',
+            steps: [
+              [null, GOOD],
+              [1, WARNING],
+            ],
+            expr: `max by (instance) (${all.of('heapGuarded')})`,
+          },
+          {
+            name: 'Low limit',
+            unit: 'short',
+            decimals: 2,
+            width: 85,
+            expr: `min by (instance) (${all.of('governorLimit', 'task_priority="low"')})`,
+          },
+          { name: 'Age', unit: 's', decimals: 0, width: 108, expr: `max by (instance) (${all.of('uptime')})` },
         ],
       }),
       lines({
@@ -172,11 +203,7 @@ export function capacity(parameters: Parameters): Dashboard {
         height: 8,
         empty: RUNTIME_OFF,
         showSteps: true,
-        steps: [
-          [null, 'transparent'],
-          [0.05, WARNING],
-          [0.2, BAD_COLOUR],
-        ],
+        steps: ofLoopLines,
         queries: [
           { name: '{{instance}}', expr: `max by (instance) (${all.foreign('nodejs_eventloop_delay_p99_seconds')})` },
         ],
@@ -207,40 +234,57 @@ export function capacity(parameters: Parameters): Dashboard {
     )
     .row('By task')
     .panels(
+      blockedPanel(all, 'Who blocks the event loop?', 8, 7, [page.taskOfLine()]),
+      byTask.stretches,
+      byTask.stalls,
+      byTask.cpu,
+      byTask.heap,
+    )
+    .row('What do requests pay?')
+    .panels(
       lines({
-        title: 'Who blocks the event loop?',
-        description: 'Seconds per second in which synchronous stretches of a task held the event loop.',
+        title: 'How long do requests take?',
+        description:
+          'p95 of the requests during which a task ran, and of those during which none did; errors are left out. Long ones meet a task more often, so the gap is what background work costs at the most: compare it with the panels beside it.',
         unit: 's',
         span: 8,
         height: 7,
-        empty: PROFILER_OFF,
+        empty: NO_REQUESTS,
+        colours: { 'while tasks ran': STATE_COLOURS.running, 'while none ran': LINES[3] },
         queries: [
-          { name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.histogram('blocked', 'sum')}[${STEP}]))` },
+          { name: 'while tasks ran', expr: request.ran },
+          { name: 'while none ran', expr: request.none },
         ],
       }),
       lines({
-        title: 'Who uses the CPU?',
-        description: 'CPU seconds per second of tasks in worker threads: 1 is a core.',
+        title: 'What is the foreground tax?',
+        description:
+          'The difference of the two, by instance; less than nothing is chance, and shown as 0. With few requests all of it is. High, and the event loop is later while tasks run: see who blocks it. High, and it is not: they share something else, such as a database.',
         unit: 's',
         span: 8,
         height: 7,
-        look: 'areas',
-        empty: WORKERS_OFF,
-        queries: [{ name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.of('cpu')}[${STEP}]))` }],
+        empty: 'Needs requests while tasks run, and while none does',
+        queries: [{ name: '{{instance}}', expr: `clamp_min(${foregroundTax(all, STEP, 'instance')}, 0)` }],
       }),
       lines({
-        title: 'Who grows the heap?',
+        title: 'Is the loop later while tasks run?',
         description:
-          'Bytes per second by which the heaps of worker threads grew in attempts of a task. What grows is collected later; much of it keeps the collector busy.',
-        unit: 'Bps',
+          'p99 of how late a timer came that is set 50 times a second, while tasks ran and while none did. Both high: the requests themselves, the garbage collector or another process hold it.',
+        unit: 's',
         span: 8,
         height: 7,
-        empty: WORKERS_OFF,
+        empty: 'No process reports it',
+        showSteps: true,
+        steps: ofLoopLines,
+        colours: { 'while tasks ran': STATE_COLOURS.running, 'while none ran': LINES[3] },
         queries: [
-          { name: '{{task_name}}', expr: `sum by (task_name) (rate(${all.histogram('heap', 'sum')}[${STEP}]))` },
+          { name: 'while tasks ran', expr: delay.ran },
+          { name: 'while none ran', expr: delay.none },
         ],
       }),
     )
+    .row('Governor and heap guard')
+    .panels(...governorPanels(all))
     .row('Engines')
     .panels(
       table({

@@ -4,10 +4,13 @@ import {
   engineDown,
   engineNotConsumed,
   failureRatio,
+  gained,
+  ofUndeclared,
   oldest,
   quantile,
   RANGE,
   STEP,
+  undeclaredQuantile,
   waiting,
   waitingInEngines,
 } from '../expressions.ts'
@@ -16,6 +19,7 @@ import { figure, lines, PER_SECOND, table, withLastWeek } from '../panels.ts'
 import type { Parameters } from '../parameters.ts'
 import { REAL_END } from '../series.ts'
 import { percent, stepsOf } from '../steps.ts'
+import { blockedPanel } from './loop.ts'
 import { budgetLeft } from './slo.ts'
 
 /** Is background work healthy, and if not, which task? */
@@ -30,9 +34,11 @@ export function overview(parameters: Parameters): Dashboard {
   const { failureObjective, effectObjective, effectWithin, oldest: stuck, saturation } = parameters.thresholds
   const steps = stepsOf(parameters.thresholds)
   const allowed = 1 - failureObjective
-  const { ofTask, ofTaskAnywhere, all, recorded } = page
+  const { ofTask, ofTaskAnywhere, all, recorded, recordedOfJobs } = page
   const uptime = all.of('uptime')
   const byTask = 'by (task_name)'
+  const undeclared = (part: 'count' | 'sum') =>
+    ofUndeclared(`sum by (http_route, span_name) (${gained(all.histogram('undeclared', part), RANGE)})`)
 
   return page
     .panels(
@@ -291,6 +297,81 @@ export function overview(parameters: Parameters): Dashboard {
         queries: [
           { name: '{{task_state}}', expr: `sum by (task_state) (${ofTask.of('pending')})` },
           { name: 'in engines', expr: `sum (${waitingInEngines(ofTask)})` },
+        ],
+      }),
+    )
+    .row('Requests')
+    .panels(
+      lines({
+        title: 'What do requests pay?',
+        description:
+          'The foreground tax of each service: p95 of the requests during which a task ran, less that of those during which none did, and a week ago as a faint line. It grows: background work is in the way; see Capacity for how. Made by the recording rules.',
+        unit: 's',
+        span: 12,
+        height: 8,
+        empty: 'Needs the recording rules, and requests with and without tasks',
+        queries: withLastWeek('{{job}}', (offset) => `clamp_min(${recordedOfJobs.recorded('tax', '5m')}${offset}, 0)`),
+      }),
+      blockedPanel(ofTask, 'Who blocks the event loop?', 12, 8, [page.taskOfLine()]),
+    )
+    .row('Work that nobody declared')
+    .panels(
+      table({
+        title: 'What goes on after responses undeclared?',
+        description:
+          'Spans that ended after the response of their request and are no task, in this time range, those with most time first. Nothing limits this work, tries it again or waits for it at shutdown: wrap it as a task, see docs/undeclared.md. No data means that none was found, or that afterspan/register is not loaded, which looks for it.',
+        span: 24,
+        height: 7,
+        empty: 'None found; only afterspan/register looks for it',
+        rows: [
+          { label: 'http_route', title: 'Route', width: 230 },
+          { label: 'span_name', title: 'Span', width: 230 },
+          { label: 'suggestion', title: 'Wrap it', width: 370 },
+        ],
+        sortBy: 'Time per second',
+        columns: [
+          {
+            name: 'Times',
+            unit: 'none',
+            decimals: 0,
+            width: 90,
+            expr: `label_replace(${undeclared('count')}, "suggestion", "req.defer(fn), or tasks.track('$1', promise)", "span_name", "(.*)")`,
+          },
+          { name: 'Time per second', unit: 's', width: 140, expr: `${undeclared('sum')} / $__range_s` },
+          { name: 'p95', unit: 's', decimals: 2, width: 90, expr: undeclaredQuantile(0.95, all, RANGE) },
+          { name: 'At most', unit: 's', width: 90, expr: undeclaredQuantile(1, all, RANGE) },
+        ],
+      }),
+      lines({
+        title: 'How much time does it take?',
+        description:
+          'Seconds of it per second, by span: 1 is as if one such piece of work went on all the time. It grows with the traffic; that it grows faster means that it piles up.',
+        unit: 's',
+        span: 12,
+        height: 7,
+        look: 'areas',
+        empty: 'None found; only afterspan/register looks for it',
+        queries: [
+          {
+            name: '{{span_name}}',
+            expr: `sum by (span_name) (rate(${all.histogram('undeclared', 'sum')}[${STEP}]))`,
+          },
+        ],
+      }),
+      lines({
+        title: 'How long does it go on?',
+        description:
+          'p95 from the response to the end of the span. Each dot is one span: click it to open its trace in Jaeger.',
+        unit: 's',
+        span: 12,
+        height: 7,
+        empty: 'None found; only afterspan/register looks for it',
+        queries: [
+          {
+            name: '{{span_name}}',
+            exemplars: true,
+            expr: quantile(0.95, all, 'undeclared', STEP, { by: 'span_name' }),
+          },
         ],
       }),
     )

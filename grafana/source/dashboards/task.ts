@@ -17,6 +17,7 @@ import { figure, heatmap, lines, PER_SECOND, TIMES, table, withLastWeek } from '
 import type { Parameters } from '../parameters.ts'
 import { stepsOf } from '../steps.ts'
 import { enginePanels } from './engines.ts'
+import { blockedPanel, byTaskPanels } from './loop.ts'
 
 const ENGINES_OFF = 'Off: this task runs on no engine'
 
@@ -33,6 +34,7 @@ export function task(parameters: Parameters): Dashboard {
   const { ofTask, ofRoute } = page
   const failed = page.failuresInJaeger('${task}')
   const steps = stepsOf(parameters.thresholds)
+  const byTask = byTaskPanels(ofTask, { cpu: 'How much CPU does it use?', heap: 'How much does it grow the heap?' })
   const engine = enginePanels(ofTask, parameters, ENGINES_OFF)
   const sumOf = (key: 'wait' | 'duration') => `sum (rate(${ofTask.histogram(key, 'sum')}[${STEP}]))`
 
@@ -293,6 +295,14 @@ export function task(parameters: Parameters): Dashboard {
         colours: { deduplicated: LINES[0] },
         queries: [{ name: 'deduplicated', expr: `sum (rate(${ofTask.of('deduplicated')}[${STEP}]))` }],
       }),
+    )
+    .row('Event loop, CPU and heap')
+    .panels(
+      blockedPanel(ofTask, 'Does it block the event loop?', 8, 7),
+      byTask.stretches,
+      byTask.stalls,
+      byTask.cpu,
+      byTask.heap,
     )
     .row('Engine')
     .panels(

@@ -1,6 +1,7 @@
 import { amplification as amplify, engineDown, engineNotConsumed, gainedByProcess, imbalance } from '../expressions.ts'
 import { named, type Parameters } from '../parameters.ts'
 import { BAD, bucketUpTo, by, Series, type Window } from '../series.ts'
+import { BLOCKED_SHARE, HELD_BELOW, percent } from '../steps.ts'
 import type { Group, Rule } from './rule.ts'
 
 /** `critical`: work is being lost or stands still, wake somebody. `warning`: look at it in working hours. */
@@ -159,6 +160,40 @@ export function alertRules(parameters: Parameters): Group[] {
       summary: '{{ $value | humanizePercentage }} of the slots on {{ $labels.instance }} are taken, and tasks wait',
       description:
         'Tasks wait for each other. Raise concurrency where the event loop has room; otherwise add instances.',
+    },
+    {
+      alert: 'AfterspanLoopBlocked',
+      severity: 'warning',
+      keepFiringFor: '5m',
+      // A process that answers no requests may use its event loop for tasks as it likes.
+      expr: [
+        `(sum ${ofBoth} (rate(${series.histogram('blocked', 'sum')}[10m])) > ${BLOCKED_SHARE})`,
+        `and ${series.on('job', 'instance')} (sum ${ofInstance} (increase(${series.histogram('request', 'count')}[10m])) > 0)`,
+      ].join('\n'),
+      summary:
+        '{{ $labels.task_name }} holds the event loop of {{ $labels.instance }} for {{ $value | humanizePercentage }} of the time',
+      description: `Requests to this process wait as long: over ${percent(BLOCKED_SHARE)} within 10 minutes. Spread the work with awaits, or move it to worker threads.`,
+    },
+    {
+      alert: 'AfterspanGovernorHoldsBack',
+      severity: 'warning',
+      for: '30m',
+      // Held back while nothing waits harms nobody.
+      expr: [
+        `(min ${by(parameters, 'job', 'instance', 'task_priority')} (${series.of('governorLimit', 'task_priority=~"medium|low"')}) < ${HELD_BELOW})`,
+        `and ${series.on('job', 'instance')} (sum ${ofInstance} (${series.of('pending', 'task_state="ready"')}) > 0)`,
+      ].join('\n'),
+      summary: 'The governor of {{ $labels.instance }} holds {{ $labels.task_priority }} tasks back, and tasks wait',
+      description: `For 30 minutes they have run for less than ${percent(HELD_BELOW)} of the time, so that requests are not delayed. See what else delays them on the dashboard Capacity.`,
+    },
+    {
+      alert: 'AfterspanHeapGuarded',
+      severity: 'warning',
+      for: '10m',
+      expr: `max ${ofInstance} (${series.of('heapGuarded')}) == 1`,
+      summary: 'The heap of {{ $labels.instance }} is nearly full, and low tasks do not start',
+      description:
+        'It has had no room for 10 minutes: a leak, too many payloads that wait, or too small a limit. When it is full the process ends, with what waits in it.',
     },
     {
       alert: 'AfterspanRetryStorm',

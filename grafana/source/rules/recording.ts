@@ -1,10 +1,22 @@
+import { foregroundTax } from '../expressions.ts'
 import { named, type Parameters } from '../parameters.ts'
-import { BAD, bucketUpTo, by, ENDED, type RecordedName, Series, WINDOWS, type Window } from '../series.ts'
+import {
+  BAD,
+  bucketUpTo,
+  by,
+  ENDED,
+  type RecordedName,
+  Series,
+  WINDOWS,
+  type Window,
+  withSelectors,
+} from '../series.ts'
 import type { Group, Rule } from './rule.ts'
 
 /**
  * What the SLO dashboard, the error budget and the burn-rate alerts repeat: for each window the rates of bad and of all
- * events and their ratio, per job and task.
+ * events and their ratio, per job and task. And what background work costs the requests of a job, which is too much to be
+ * calculated anew for each look at the last weeks.
  */
 export function recordingRules(parameters: Parameters): Group[] {
   const series = new Series(parameters)
@@ -33,10 +45,20 @@ export function recordingRules(parameters: Parameters): Group[] {
       record('lateRatio', ratio('late', 'effects')),
     ]
   }
-  return WINDOWS.map((window) => ({
+  const tax: Group = {
+    name: named(parameters, 'foreground'),
+    rules: [
+      {
+        record: series.recordedName('tax', '5m'),
+        expr: foregroundTax(series, '5m', withSelectors(parameters, ['job'])),
+      },
+    ],
+  }
+  const ofTasks = WINDOWS.map((window) => ({
     name: named(parameters, `slo-${window}`),
     // A mean over hours changes little within a minute; the short windows follow Prometheus' own interval.
     ...(window.endsWith('m') ? {} : { interval: '1m' }),
     rules: rulesOf(window),
   }))
+  return [...ofTasks, tax]
 }
