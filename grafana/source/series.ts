@@ -3,7 +3,7 @@ import { type Parameters, selectorLabels } from './parameters.ts'
 
 /**
  * Series that are not Afterspan's: what Prometheus itself says of its scrapes and alerts, and what
- * `@opentelemetry/instrumentation-runtime-node` says of the process.
+ * `@opentelemetry/instrumentation-runtime-node` and `register` say of the process.
  */
 export const FOREIGN = {
   up: { labels: ['job', 'instance'], ofPrometheus: true },
@@ -12,6 +12,7 @@ export const FOREIGN = {
   ALERTS: { labels: ['alertname', 'alertstate', 'severity', 'task_name', 'job', 'instance'], ofPrometheus: true },
   nodejs_eventloop_delay_p99_seconds: { labels: [], ofPrometheus: false },
   nodejs_eventloop_utilization_ratio: { labels: [], ofPrometheus: false },
+  process_memory_usage_bytes: { labels: [], ofPrometheus: false },
   v8js_memory_heap_used_bytes: { labels: ['v8js_heap_space_name'], ofPrometheus: false },
 } as const satisfies Record<string, { labels: readonly string[]; ofPrometheus: boolean }>
 

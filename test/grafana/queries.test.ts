@@ -44,7 +44,7 @@ test('there are queries of every kind', () => {
   expect(count('panel')).toBeGreaterThan(150)
   expect(count('variable')).toBeGreaterThan(10)
   expect(count('annotation')).toBe(10)
-  expect(count('rule')).toBe(31 + 32)
+  expect(count('rule')).toBe(31 + 33)
   expect(count('alert')).toBe(23)
 })
 

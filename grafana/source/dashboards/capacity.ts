@@ -222,14 +222,17 @@ export function capacity(parameters: Parameters): Dashboard {
         ],
       }),
       lines({
-        title: 'Does the heap grow?',
+        title: 'Does memory grow?',
         description:
-          'Heap in use, by instance. A floor that rises from hour to hour is a leak; ready tasks that wait keep their payloads alive.',
+          'Heap in use and the resident memory of the process, by instance. A floor that rises from hour to hour is a leak; ready tasks that wait keep their payloads alive.',
         unit: 'bytes',
         span: 8,
         height: 8,
         empty: RUNTIME_OFF,
-        queries: [{ name: '{{instance}}', expr: `sum by (instance) (${all.foreign('v8js_memory_heap_used_bytes')})` }],
+        queries: [
+          { name: '{{instance}}', expr: `sum by (instance) (${all.foreign('v8js_memory_heap_used_bytes')})` },
+          { name: '{{instance}} resident', expr: `max by (instance) (${all.foreign('process_memory_usage_bytes')})` },
+        ],
       }),
     )
     .row('By task')
