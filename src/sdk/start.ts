@@ -118,15 +118,16 @@ function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice
   const runtime = loadIfInstalled('@opentelemetry/instrumentation-runtime-node') as
     | typeof import('@opentelemetry/instrumentation-runtime-node')
     | undefined
+  const undeclared = undeclaredFrom(options, env, notice)
   const instrumentations = [
-    new http.HttpInstrumentation(),
+    new http.HttpInstrumentation(undeclared && { applyCustomAttributesOnSpan: undeclared.response }),
     expressInstrumentation(options.expressLayers ?? isTrue(env.AFTERSPAN_EXPRESS_LAYERS)),
     ...(runtime === undefined ? [] : [new runtime.RuntimeNodeInstrumentation()]),
     ...(options.instrumentations ?? []),
   ]
   const reader = prometheusReader()
   const spanProcessors = [
-    ...undeclaredFrom(options, env, notice),
+    ...(undeclared === undefined ? [] : [undeclared]),
     ...tailSampled(options, env, notice, spanProcessorsFromEnvironment(env, notice)),
     ...(options.spanProcessors ?? []),
   ]
@@ -149,9 +150,13 @@ function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice
   return handOverable({ sdk, instrumentations, spanProcessors, server, notice })
 }
 
-function undeclaredFrom({ undeclared }: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice): SpanProcessor[] {
-  if (undeclared === false || (undeclared === undefined && isFalse(env.AFTERSPAN_UNDECLARED))) return []
-  return [new UndeclaredSpans({ notice, ...(typeof undeclared === 'object' && undeclared) })]
+function undeclaredFrom(
+  { undeclared }: TelemetryOptions,
+  env: NodeJS.ProcessEnv,
+  notice: Notice,
+): UndeclaredSpans | undefined {
+  if (undeclared === false || (undeclared === undefined && isFalse(env.AFTERSPAN_UNDECLARED))) return undefined
+  return new UndeclaredSpans({ notice, ...(typeof undeclared === 'object' && undeclared) })
 }
 
 /** What sends spans, behind what decides on their traces where that is asked for. */

@@ -19,8 +19,9 @@ export interface UndeclaredSpansOptions {
 /** A request, as long as one of its spans is in reach. */
 interface Request {
   route: string | undefined
-  /** ms since the epoch; undefined as long as its SERVER span has not ended. */
+  /** ms since the epoch; undefined as long as its SERVER span has not ended, and where its response was not sent in full. */
   endedAt: number | undefined
+  unsent: boolean
 }
 
 /** What is known of a span that belongs to a request. */
@@ -54,9 +55,19 @@ export class UndeclaredSpans implements SpanProcessor {
     this.#work = options.work ?? undeclaredWork
   }
 
+  /**
+   * To be given to `HttpInstrumentation` as `applyCustomAttributesOnSpan`. It leaves out requests whose client went away: the SERVER
+   * span ends then, but what the handler does is still the work of answering.
+   */
+  readonly response = (span: object, _request: unknown, response: object): void => {
+    const known = this.#known.get(span)
+    const { writableFinished } = response as { writableFinished?: boolean }
+    if (known !== undefined && writableFinished === false) known.request.unsent = true
+  }
+
   onStart(span: Span & ReadableSpan, parentContext: Context): void {
     if (span.kind === SpanKind.SERVER) {
-      const request = { route: undefined, endedAt: undefined }
+      const request = { route: undefined, endedAt: undefined, unsent: false }
       this.#known.set(span, { request, parent: undefined, declared: false, ended: false })
       return
     }
@@ -75,7 +86,7 @@ export class UndeclaredSpans implements SpanProcessor {
     const { request } = known
     const endedAt = milliseconds(span.endTime)
     if (known.parent === undefined) {
-      request.endedAt = endedAt
+      if (!request.unsent) request.endedAt = endedAt
       const route = span.attributes['http.route']
       request.route = typeof route === 'string' ? route : undefined
       return

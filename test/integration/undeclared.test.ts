@@ -60,6 +60,25 @@ test('register alone finds what an app does after its responses, and nothing els
   expect(lines.join('\n')).toContain('"float" went on until')
 })
 
+test('a client that goes away makes no undeclared work of what its answer takes', async () => {
+  const port = await start()
+  const agent = new Agent()
+  for (const path of ['/asks', '/streams']) {
+    const request = get({ host: '127.0.0.1', port, path, agent }, (res) => res.resume().on('error', () => {}))
+    request.on('error', () => {})
+    await sleep(90)
+    request.destroy()
+  }
+  await sleep(500)
+  expect(JSON.parse(await over(agent, port, '/figures'))).toEqual([])
+  expect(app.stderr).toBe('')
+  // The same where the client stays.
+  await over(agent, port, '/floats/1')
+  await sleep(200)
+  expect(JSON.parse(await over(agent, port, '/figures'))).toHaveLength(1)
+  agent.destroy()
+})
+
 test('AFTERSPAN_UNDECLARED=false turns it off', async () => {
   const port = await start({ AFTERSPAN_UNDECLARED: 'false' })
   const agent = new Agent({ keepAlive: true })
