@@ -1,7 +1,7 @@
 import type { Clock } from '../model/clock.ts'
 import type { Logger } from '../model/options.ts'
 import { PRIORITIES, type Priority } from '../model/words.ts'
-import { adapt, type ControlLaw } from '../scheduler/control-law.ts'
+import { adapt, type ControlLaw, WORST } from '../scheduler/control-law.ts'
 import type { Gate } from '../scheduler/gate.ts'
 import { PriorityLimits } from '../scheduler/priority-limits.ts'
 import type { DelayMeter } from '../telemetry/loop-delay.ts'
@@ -52,10 +52,13 @@ export class Governor implements Gate {
   readonly #meter: DelayMeter
   readonly #held: Record<Priority, { readonly since: number; readonly last: number } | undefined>
   #delay = 0
+  /** The same as a share of what is allowed, by which is steered. */
+  #pressure = 0
   /** What was measured since the last step: delay × ms, and ms. */
   #measured = { delay: 0, ms: 0 }
   #starts = 0
   #startsSeen = 0
+  #ran = false
   #startsAtStep = 0
   #lastWork = 0
   #said = { at: Number.NEGATIVE_INFINITY, open: false }
@@ -112,8 +115,11 @@ export class Governor implements Gate {
     }
   }
 
+  /** Whether an attempt ran since the last call: one that runs, one that has started, or one that ran then. */
   #worked(): boolean {
-    const worked = this.#limits.running > 0 || this.#starts !== this.#startsSeen
+    const runs = this.#limits.running > 0
+    const worked = runs || this.#ran || this.#starts !== this.#startsSeen
+    this.#ran = runs
     this.#startsSeen = this.#starts
     return worked
   }
@@ -132,10 +138,13 @@ export class Governor implements Gate {
 
   #step(now: number): void {
     const { maxLoopDelay, law } = this.#options
-    this.#delay += SMOOTHING * (this.#measured.delay / this.#measured.ms - this.#delay)
+    const delay = this.#measured.delay / this.#measured.ms
+    this.#delay += SMOOTHING * (delay - this.#delay)
+    // Beyond the worst there is nothing more to learn, and it would only be remembered for longer.
+    this.#pressure += SMOOTHING * (Math.min(WORST, delay / maxLoopDelay) - this.#pressure)
     this.#measured = { delay: 0, ms: 0 }
     this.#startsAtStep = this.#starts
-    const change = adapt(this.#limits.take(now), this.#delay / maxLoopDelay, law)
+    const change = adapt(this.#limits.take(now), this.#pressure, law)
     if (change !== undefined) this.#limits.set(change.priority, change.limit)
   }
 
@@ -144,6 +153,7 @@ export class Governor implements Gate {
     this.#meter.stop()
     this.#measured = { delay: 0, ms: 0 }
     this.#delay = 0
+    this.#pressure = 0
     for (const priority of PRIORITIES) this.#held[priority] = undefined
     this.#say(this.#options.clock.now())
   }

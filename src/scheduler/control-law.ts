@@ -26,6 +26,9 @@ export type ControlLaw = (limit: number, pressure: number) => number
 export const proportional: ControlLaw = (limit, pressure) =>
   limit * Math.min(STEP, Math.max(1 / STEP, Math.sqrt(AIM / pressure)))
 
+/** From this share of the delay that is allowed on, the step down is the largest there is. */
+export const WORST = AIM * STEP ** 2
+
 /**
  * The one limit that changes, if any. Too late: the lowest priority that ran and is above its least goes down, from what it
  * used. In time: the highest that wants more goes up. In between: a lower one makes room for a higher one that wants more.
@@ -37,13 +40,21 @@ export function adapt(
 ): { readonly priority: Priority; readonly limit: number } | undefined {
   if (pressure > BAND.to) {
     const priority = PRIORITIES.findLast((priority) => canShrink(uses[priority]))
-    return priority && { priority, limit: Math.max(LEAST, law(usedOf(uses[priority]), pressure)) }
+    if (priority === undefined) return undefined
+    const { limit, mean } = uses[priority]
+    const next = law(usedOf(uses[priority]), pressure)
+    // Where more run than may, the last step is still to have its effect: only half a step.
+    return shrink(priority, mean > Math.ceil(limit) ? Math.sqrt(limit * next) : next)
   }
   const wanting = PRIORITIES.find((priority) => uses[priority].wanting)
   if (wanting === undefined) return undefined
   if (pressure < BAND.from) return { priority: wanting, limit: law(uses[wanting].limit, pressure) }
   const lower = PRIORITIES.slice(PRIORITIES.indexOf(wanting) + 1).findLast((priority) => canShrink(uses[priority]))
-  return lower && { priority: lower, limit: Math.max(LEAST, usedOf(uses[lower]) * GIVES_WAY) }
+  return lower && shrink(lower, usedOf(uses[lower]) * GIVES_WAY)
+}
+
+function shrink(priority: Priority, limit: number): { priority: Priority; limit: number } {
+  return { priority, limit: Math.max(LEAST, limit) }
 }
 
 function usedOf({ limit, mean }: Use): number {

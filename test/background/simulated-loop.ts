@@ -79,7 +79,7 @@ export class SimulatedLoop {
   set(priority: Priority, work: Work | undefined): void {
     this.#work[priority] = work
     this.#waiting[priority] = work?.rate === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : 0
-    if (work !== undefined && Number.isFinite(work.rate)) this.#arrive(priority, work)
+    if (work !== undefined && Number.isFinite(work.rate)) this.#arrive(priority, work, this.now)
   }
 
   limit(priority: Priority): number {
@@ -144,10 +144,11 @@ export class SimulatedLoop {
     return true
   }
 
-  #arrive(priority: Priority, work: Work): void {
+  #arrive(priority: Priority, work: Work, due: number): void {
     if (this.#work[priority] !== work) return
     this.#waiting[priority]++
-    this.#timers.push({ at: this.now + 1_000 / work.rate, call: () => this.#arrive(priority, work) })
+    const next = due + 1_000 / work.rate
+    this.#timers.push({ at: next, call: () => this.#arrive(priority, work, next) })
   }
 
   #read(): void {
