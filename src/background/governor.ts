@@ -32,7 +32,7 @@ export interface GovernorFigures {
   readonly heldFor: Readonly<Record<Priority, number | null>>
 }
 
-export interface GovernorOptions {
+interface GovernorParts {
   readonly clock: Clock
   /** ms. */
   readonly maxLoopDelay: number
@@ -47,7 +47,7 @@ export interface GovernorOptions {
 
 /** Keeps the delay that tasks cause below what is allowed: measures it while they run, and moves the limits of their priorities. */
 export class Governor implements Gate {
-  readonly #options: GovernorOptions
+  readonly #parts: GovernorParts
   readonly #limits: PriorityLimits
   readonly #meter: DelayMeter
   readonly #held: Record<Priority, { readonly since: number; readonly last: number } | undefined>
@@ -64,9 +64,9 @@ export class Governor implements Gate {
   #said = { at: Number.NEGATIVE_INFINITY, open: false }
   #lifted = false
 
-  constructor(options: GovernorOptions) {
-    const { clock, concurrency, resume, maxLoopDelay, meter } = options
-    this.#options = options
+  constructor(parts: GovernorParts) {
+    const { clock, concurrency, resume, maxLoopDelay, meter } = parts
+    this.#parts = parts
     this.#limits = new PriorityLimits(clock, concurrency, resume)
     this.#held = { high: undefined, medium: undefined, low: undefined }
     // Stretches that are shorter than twice the delay that is allowed cannot cause it, even without a pause between them.
@@ -97,7 +97,7 @@ export class Governor implements Gate {
 
   /** How many attempts may run at once, over all priorities. */
   get limit(): number {
-    const { concurrency } = this.#options
+    const { concurrency } = this.#parts
     if (this.#lifted) return concurrency
     const sum = PRIORITIES.reduce((sum, priority) => sum + this.#limits.limitOf(priority), 0)
     return Math.min(concurrency, Math.max(1, Math.ceil(sum)))
@@ -108,8 +108,8 @@ export class Governor implements Gate {
     const heldFor = figures((priority) => this.#heldFor(priority))
     return {
       delay: this.#delay / 1000,
-      maxDelay: this.#options.maxLoopDelay / 1000,
-      limits: figures((priority) => (this.#lifted ? this.#options.concurrency : this.#limits.limitOf(priority))),
+      maxDelay: this.#parts.maxLoopDelay / 1000,
+      limits: figures((priority) => (this.#lifted ? this.#parts.concurrency : this.#limits.limitOf(priority))),
       holdsBack: PRIORITIES.some((priority) => heldFor[priority] !== null),
       heldFor,
     }
@@ -125,7 +125,7 @@ export class Governor implements Gate {
   }
 
   #measure(delay: number, ms: number): void {
-    const { clock, waitsFor } = this.#options
+    const { clock, waitsFor } = this.#parts
     const now = clock.now()
     this.#measured.delay += delay * ms
     this.#measured.ms += ms
@@ -137,7 +137,7 @@ export class Governor implements Gate {
   }
 
   #step(now: number): void {
-    const { maxLoopDelay, law } = this.#options
+    const { maxLoopDelay, law } = this.#parts
     const delay = this.#measured.delay / this.#measured.ms
     this.#delay += SMOOTHING * (delay - this.#delay)
     // Beyond the worst there is nothing more to learn, and it would only be remembered for longer.
@@ -155,13 +155,13 @@ export class Governor implements Gate {
     this.#delay = 0
     this.#pressure = 0
     for (const priority of PRIORITIES) this.#held[priority] = undefined
-    this.#say(this.#options.clock.now())
+    this.#say(this.#parts.clock.now())
   }
 
   #watch(now: number): void {
     for (const priority of PRIORITIES) {
       const held = this.#held[priority]
-      if (this.#limits.wanting(priority) && this.#options.waitsFor(priority)) {
+      if (this.#limits.wanting(priority) && this.#parts.waitsFor(priority)) {
         this.#held[priority] = { since: held?.since ?? now, last: now }
       } else if (held !== undefined && now - held.last >= HELD) {
         this.#held[priority] = undefined
@@ -173,12 +173,12 @@ export class Governor implements Gate {
   #heldFor(priority: Priority): number | null {
     const held = this.#held[priority]
     if (held === undefined) return null
-    const time = this.#options.clock.now() - held.since
+    const time = this.#parts.clock.now() - held.since
     return time >= HELD ? time / 1000 : null
   }
 
   #say(now: number): void {
-    const { logger, maxLoopDelay } = this.#options
+    const { logger, maxLoopDelay } = this.#parts
     const held = PRIORITIES.filter((priority) => this.#heldFor(priority) !== null)
     if (held.length > 0 && !this.#said.open && now - this.#said.at >= QUIET) {
       this.#said = { at: now, open: true }

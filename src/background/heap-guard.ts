@@ -7,7 +7,7 @@ import { write } from './failure-log.ts'
 
 /** How often V8 is asked at most, ms: it takes some ten microseconds. */
 const EVERY = 200
-/** How far below the share it has to come before low tasks start again, as a share of the limit: else each start would cross it again. */
+/** How far below its share it has to come before low tasks start again, as a share of the limit: else each start would cross it again. */
 const BELOW = 0.1
 /** At most one pair of lines in this time, ms. */
 const QUIET = 10_000
@@ -24,7 +24,7 @@ export interface HeapFigures extends HeapReading {
   readonly guarded: boolean
 }
 
-export interface HeapGuardOptions {
+interface HeapGuardParts {
   readonly clock: Clock
   readonly logger: Logger
   /** Of the limit, from which on nothing of low priority starts; undefined: whatever happens, it does. */
@@ -40,17 +40,17 @@ export interface HeapGuardOptions {
  * only when a low task would start, and while one is held back.
  */
 export class HeapGuard implements Gate {
-  readonly #options: HeapGuardOptions
+  readonly #parts: HeapGuardParts
   #guarded = false
   #nextLook = Number.NEGATIVE_INFINITY
   #said = { at: Number.NEGATIVE_INFINITY, open: false }
 
-  constructor(options: HeapGuardOptions) {
-    this.#options = options
+  constructor(parts: HeapGuardParts) {
+    this.#parts = parts
   }
 
   admits(priority: Priority, now: number): boolean {
-    if (priority !== 'low' || this.#options.share === undefined) return true
+    if (priority !== 'low' || this.#parts.share === undefined) return true
     if (!this.#guarded && now >= this.#nextLook) this.#look(now)
     return !this.#guarded
   }
@@ -60,7 +60,7 @@ export class HeapGuard implements Gate {
   ended(): void {}
 
   read(): HeapFigures {
-    return { ...this.#options.read(), guarded: this.#guarded }
+    return { ...this.#parts.read(), guarded: this.#guarded }
   }
 
   get guarded(): boolean {
@@ -68,11 +68,12 @@ export class HeapGuard implements Gate {
   }
 
   #look(now: number): void {
-    const { clock, read, share = 1, waits, resume } = this.#options
+    const { clock, read, share = 1, waits, resume } = this.#parts
     this.#nextLook = now + EVERY
     const { used, limit } = read()
     const wasGuarded = this.#guarded
-    this.#guarded = used > limit * (wasGuarded ? share - BELOW : share) && (!wasGuarded || waits())
+    const from = wasGuarded ? Math.max(share - BELOW, share / 2) : share
+    this.#guarded = used > limit * from && (!wasGuarded || waits())
     this.#say(now, used / limit)
     // The process has to live for it: a task waits.
     if (this.#guarded) clock.after(EVERY, () => this.#look(clock.now()))
@@ -80,7 +81,7 @@ export class HeapGuard implements Gate {
   }
 
   #say(now: number, used: number): void {
-    const { logger } = this.#options
+    const { logger } = this.#parts
     if (this.#guarded && !this.#said.open && now - this.#said.at >= QUIET) {
       this.#said = { at: now, open: true }
       const line = `the heap is at ${percent(used)} of its limit: tasks of priority low are not started`

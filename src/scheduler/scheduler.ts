@@ -21,7 +21,8 @@
  * - held: its request has not been answered. `trigger` fires once, at the end of the response; `maxHold` fires for it
  *   when that never comes.
  * - delayed, retrying: only time stands between it and readiness. It holds no slot.
- * - ready: it waits for a slot, in the order of `ReadyQueue`.
+ * - ready: it waits for a slot, in the order of `ReadyQueue`. Where a `Gate` holds back its priority, it waits for that too,
+ *   and others of a priority that is admitted pass it. Gates are asked at each start, and say when to ask again.
  * - running: one attempt holds a slot of the scheduler and one of its task. An attempt ends when its handler settles, at its
  *   timeout, or when it is cancelled, whichever comes first. If the handler has not settled by then, the run remains as a
  *   zombie: it keeps both slots, since its work goes on, and what it returns or throws later changes nothing.
