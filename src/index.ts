@@ -2,6 +2,8 @@
 export type { BatchContext, BatchHandler, BatchItem, Handler, TaskContext, TaskHandle } from './background/deferral.ts'
 export type { EventName, Listener, TaskEvents } from './background/events.ts'
 export type { ForegroundFigures } from './background/foreground.ts'
+export type { GovernorFigures } from './background/governor.ts'
+export type { HeapFigures } from './background/heap-guard.ts'
 export type {
   CloseOptions,
   EngineFigures,

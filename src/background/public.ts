@@ -6,6 +6,8 @@ import type { UndeclaredFigures } from '../model/undeclared.ts'
 import type { TaskFigures } from '../stats/figures.ts'
 import type { TaskHandle } from './deferral.ts'
 import type { ForegroundFigures } from './foreground.ts'
+import type { GovernorFigures } from './governor.ts'
+import type { HeapFigures } from './heap-guard.ts'
 
 /** Options of `createTasks`. */
 export interface TasksOptions extends SchedulingOptions {
@@ -86,6 +88,9 @@ export interface Snapshot {
   readonly undeclared: readonly UndeclaredFigures[]
   /** Requests and the event loop while tasks ran, and while none did; in the whole process. */
   readonly foreground: ForegroundFigures
+  /** What holds tasks back for the event loop's sake; undefined where there is no governor. */
+  readonly governor: GovernorFigures | undefined
+  readonly heap: HeapFigures
   readonly total: TaskFigures
   readonly tasks: readonly (TaskFigures & { readonly name: string })[]
 }

@@ -32,6 +32,7 @@ import { Figures } from '../stats/figures.ts'
 import { selfHealth } from '../telemetry/self-health.ts'
 import { Telemetry } from '../telemetry/telemetry.ts'
 import { undeclaredWork } from '../telemetry/undeclared.ts'
+import { type BrakeInternals, Brakes } from './brakes.ts'
 import {
   AttemptContext,
   type BatchHandler,
@@ -52,8 +53,8 @@ import type { CloseOptions, EngineTask, Snapshot, Task, TasksOptions, WorkOption
 import { currentScope, type Ending, inScope, type Scope } from './scope.ts'
 import { closeOnSignals, flushTelemetry } from './shutdown.ts'
 
-/** What only `afterspan/testing` sets, beside the public options. */
-export interface Internals {
+/** What only tests and benchmarks set, beside the public options. */
+export interface Internals extends BrakeInternals {
   readonly clock?: Clock
   readonly random?: () => number
   /** Starts the profiler that a task asks for. */
@@ -78,6 +79,7 @@ export class Tasks {
   readonly #idPrefix = `${randomBytes(6).toString('hex')}-`
   readonly #cancel = (job: Deferral, reason: unknown) => this.#scheduler.cancel(job, reason)
   readonly #engines: EngineTasks
+  readonly #brakes: Brakes
   readonly #ends: (() => Promise<unknown>)[] = []
   #seq = 0
   /** Clock ms from which on nothing new is accepted; Infinity as long as it is open. */
@@ -129,8 +131,10 @@ export class Tasks {
       meterProvider: options.meterProvider,
       oldest: () => this.#oldest(),
       engines: () => this.#engines.depths.readings(),
-      limit: () => this.#scheduler.limit,
+      limit: () => this.#brakes.limit,
       used: () => this.#scheduler.used,
+      governor: () => this.#brakes.governor(),
+      heapGuarded: () => this.#brakes.heapGuarded,
     })
     const { logger } = this.#settings
     this.#loop = new LoopWatch({
@@ -153,10 +157,12 @@ export class Tasks {
       next: () => this.#seq++,
       newQueue: (name) => this.#newQueue(name),
     })
+    this.#brakes = new Brakes(this.#settings, this.#clock, () => this.#scheduler, internals)
     this.#scheduler = new Scheduler<Deferral>({
       clock: this.#clock,
       concurrency: this.#settings.concurrency,
       queueLimit: this.#settings.queueLimit,
+      gates: this.#brakes.gates,
       maxHold: this.#settings.maxHold,
       random: internals.random ?? Math.random,
       execute: (job) => this.#execute(job),
@@ -332,7 +338,7 @@ export class Tasks {
       ages.set(label, Math.max(age, ages.get(label) ?? 0))
     }
     return {
-      concurrency: { limit: this.#scheduler.limit, used: this.#scheduler.used },
+      concurrency: { limit: this.#brakes.limit, used: this.#scheduler.used },
       queue: { limit: this.#settings.queueLimit, waiting: this.#scheduler.waiting },
       state: this.#closedSince === ENDLESS ? 'open' : this.#draining ? 'draining' : 'closed',
       ledger: this.ledger(),
@@ -346,6 +352,8 @@ export class Tasks {
       })),
       undeclared: undeclaredWork.read(),
       foreground: this.#loop.foreground.read(),
+      governor: this.#brakes.governor(),
+      heap: this.#brakes.heap(),
       ...this.#figures.read(ages),
     }
   }
@@ -372,6 +380,7 @@ export class Tasks {
     const now = this.#clock.now()
     this.#closedSince = now
     this.#draining = drain
+    this.#brakes.close()
     if (this.#engines.consuming) await this.#engines.stop()
     if (drain) this.#scheduler.drain(now + grace)
     else this.#scheduler.stop()

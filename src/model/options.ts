@@ -109,9 +109,13 @@ export interface Logger {
   error(message: string): void
 }
 
-/** Holds background work back before requests feel it. */
+/** Holds background work back before requests feel it; see docs/governor.md. */
 export interface GovernorOptions {
-  /** The average delay of the event loop, in ms, above which less is started: 0.1 to 10,000. */
+  /**
+   * The delay of the event loop that tasks may cause, in ms: 0.1 to 10,000. It is an average over time: what something that
+   * comes at any moment waits, beyond what it would wait without tasks. Above it less is started, of low priority first; never
+   * nothing. Tasks that hold the loop for `s` ms, one after the other, cause `s / 2`.
+   */
   maxLoopDelay: number
 }
 
@@ -137,11 +141,12 @@ export interface SchedulingOptions {
   /** Default of every task of `define`; batches, one-off tasks and promises always run in this process. */
   engine?: Engine
   limits?: Limits
-  /** Adapts how much runs at once to the event loop's delay. Default: only the limits that are given hold. */
+  /** Adapts how much of each priority runs at once to the event loop's delay. Default: only the limits that are given hold. */
   governor?: GovernorOptions
   /**
    * Share of V8's heap limit above which tasks of low priority are not started, until a tenth of the limit below it: 0.1 to 1.
-   * Default 0.9. `false`: they are.
+   * Objects that survive a young collection count, and memory outside the heap (buffers) does not. Default 0.9. `false`: they
+   * are started.
    */
   heapGuard?: number | false
   /** `false`: leave SIGTERM and SIGINT alone. */

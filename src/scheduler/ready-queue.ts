@@ -1,6 +1,5 @@
 import { PRIORITIES, type Priority } from '../model/words.ts'
 import { Heap } from './heap.ts'
-
 import type { Job, Lane, TaskQueue } from './task-queue.ts'
 
 /**
@@ -40,9 +39,13 @@ export class ReadyQueue<J extends Job> {
     if (wasFirst && lane.place >= 0) this.#settle(lane, job.priority)
   }
 
-  /** Takes out the job that starts next; undefined when none may. */
-  take(now: number): J | undefined {
-    const priority = this.#choose(now)
+  /**
+   * Takes out the job that starts next; undefined when none may.
+   *
+   * @param admits Whether jobs of this priority may start at all; asked only where one would.
+   */
+  take(now: number, admits: (priority: Priority, now: number) => boolean = always): J | undefined {
+    const priority = this.#choose(now, admits)
     if (priority === undefined) return undefined
     const job = this.#lanes[priority].peek()!.first!
     this.remove(job)
@@ -62,12 +65,19 @@ export class ReadyQueue<J extends Job> {
     }
   }
 
-  #choose(now: number): Priority | undefined {
+  /** Whether a job of this priority waits for a slot, or for leave. */
+  has(priority: Priority): boolean {
+    return this.#lanes[priority].size > 0
+  }
+
+  #choose(now: number, admits: (priority: Priority, now: number) => boolean): Priority | undefined {
     let chosen: Priority | undefined
     for (const priority of PRIORITIES) {
       const first = this.#lanes[priority].peek()?.first
       if (first === undefined) {
         if (priority !== 'high') this.#passed[priority] = 0
+      } else if (!admits(priority, now)) {
+        // Held back it has no turn, and is not passed over either.
       } else if (chosen === undefined) {
         chosen = priority
       } else if (priority !== 'high' && now - first.readyAt >= AGEING.after) {
@@ -92,4 +102,8 @@ export class ReadyQueue<J extends Job> {
     lane.rank = lane.first.rank
     this.#lanes[priority].moved(lane)
   }
+}
+
+function always(): boolean {
+  return true
 }

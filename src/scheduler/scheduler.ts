@@ -21,7 +21,8 @@
  * - held: its request has not been answered. `trigger` fires once, at the end of the response; `maxHold` fires for it
  *   when that never comes.
  * - delayed, retrying: only time stands between it and readiness. It holds no slot.
- * - ready: it waits for a slot, in the order of `ReadyQueue`.
+ * - ready: it waits for a slot, in the order of `ReadyQueue`. Where a `Gate` holds back its priority, it waits for that too,
+ *   and others of a priority that is admitted pass it. Gates are asked at each start, and say when to ask again.
  * - running: one attempt holds a slot of the scheduler and one of its task. An attempt ends when its handler settles, at its
  *   timeout, or when it is cancelled, whichever comes first. If the handler has not settled by then, the run remains as a
  *   zombie: it keeps both slots, since its work goes on, and what it returns or throws later changes nothing.
@@ -40,11 +41,12 @@ import type { Ledger } from '../model/ledger.ts'
 import type { TaskPlan } from '../model/options.ts'
 import { delayBeforeRetry } from '../model/retry.ts'
 import type { Observer } from '../model/seam.ts'
-import type { Outcome, Result, State } from '../model/words.ts'
-
+import type { Outcome, Priority, Result, State } from '../model/words.ts'
+import type { Gate } from './gate.ts'
+import { Gathering } from './gathering.ts'
 import { Holds } from './holds.ts'
 import { ReadyQueue } from './ready-queue.ts'
-import { Batch, BatchRun, type Job, type Run, TaskQueue } from './task-queue.ts'
+import { type Batch, BatchRun, type Job, type Run, TaskQueue } from './task-queue.ts'
 import { Timers } from './timers.ts'
 import { Turn } from './turn.ts'
 
@@ -53,6 +55,8 @@ export interface SchedulerOptions<J extends Job> {
   /** How many attempts may run at once. */
   readonly concurrency: number
   readonly queueLimit: number
+  /** What else says who may start. */
+  readonly gates: readonly Gate[]
   /** ms. */
   readonly maxHold: number
   /** From 0 up to, not including, 1. */
@@ -86,6 +90,7 @@ export class Scheduler<J extends Job> {
   readonly #ready = new ReadyQueue<J>()
   readonly #timers: Timers<J>
   readonly #holds: Holds<J>
+  readonly #gathering: Gathering<J>
   readonly #turn: Turn
   readonly #runs = new Set<Run<J>>()
   readonly #outcomes: Record<Outcome, number> = { completed: 0, failed: 0, cancelled: 0, dropped: 0, handed_off: 0 }
@@ -105,13 +110,17 @@ export class Scheduler<J extends Job> {
   #pumpQueued = false
   /** Clock ms from which on nothing more may start or be tried again; set by `stop` and `drain`. */
   #lastStart = Number.POSITIVE_INFINITY
+  readonly #admits: (priority: Priority, now: number) => boolean
 
   constructor(options: SchedulerOptions<J>) {
     this.#options = options
+    const { gates } = options
+    this.#admits = (priority, now) => gates.every((gate) => gate.admits(priority, now))
     this.#observer = options.observer
     this.clock = options.clock
     this.#limit = options.concurrency
     this.#timers = new Timers(options.clock, (job) => this.#timeIsUp(job))
+    this.#gathering = new Gathering(this.#ready, this.#timers, () => this.#queuePump())
     this.#holds = new Holds(options.clock, options.maxHold, (job) => this.#triggered(job, false))
     this.#turn = new Turn(options.clock, () => this.#pump())
   }
@@ -152,7 +161,7 @@ export class Scheduler<J extends Job> {
    */
   defer(job: J, held: boolean, refusal?: AfterspanError): void {
     this.#deferred++
-    const error = refusal ?? this.#overload()
+    const error = refusal ?? this.#overload(job.priority)
     if (error !== undefined) {
       job.error = error
       this.#observer.deferred(job)
@@ -176,7 +185,7 @@ export class Scheduler<J extends Job> {
    */
   offer(job: J, refusal?: AfterspanError): boolean {
     this.#deferred++
-    const error = refusal ?? this.#overload()
+    const error = refusal ?? this.#overload(job.priority)
     if (error !== undefined) {
       job.error = error
       this.#observer.deferred(job)
@@ -208,7 +217,7 @@ export class Scheduler<J extends Job> {
     const now = this.clock.now()
     this.#taken++
     this.#holding++
-    const run: Run<J> = { job, live: true, taken: true }
+    const run: Run<J> = { job, live: true, since: now, taken: true }
     job.attempt = attempt
     job.readyAt = now - wait
     job.startedAt = now
@@ -257,7 +266,7 @@ export class Scheduler<J extends Job> {
     this.#deferred++
     job.attempt = 1
     job.readyAt = job.startedAt = job.deferredAt
-    const run = { job, live: true, taken: false }
+    const run = { job, live: true, since: job.startedAt, taken: false }
     job.run = run
     this.#enter(job, 'running', true)
     this.#observer.attemptStarted(job)
@@ -293,7 +302,7 @@ export class Scheduler<J extends Job> {
       this.#pump()
       return true
     }
-    if (state === 'ready' && job.batch !== undefined) this.#leaveBatch(job, job.batch)
+    if (state === 'ready' && job.batch !== undefined) this.#gathering.leave(job, job.batch)
     else if (state === 'ready') this.#ready.remove(job)
     else if (state === 'held') this.#holds.remove(job)
     else this.#timers.clear(job)
@@ -306,13 +315,13 @@ export class Scheduler<J extends Job> {
   stop(): void {
     this.#lastStart = Number.NEGATIVE_INFINITY
     for (const job of this.#waitingJobs()) if (job.batch === undefined) this.cancel(job, 'closed')
-    this.#flush()
+    this.#gathering.close(this.#tasks)
   }
 
   /** Lets what can start until `deadline` (clock ms) start, and cancels what cannot. */
   drain(deadline: number): void {
     this.#lastStart = deadline
-    this.#flush()
+    this.#gathering.close(this.#tasks)
     for (const job of this.#waitingJobs()) {
       if ((job.state === 'delayed' || job.state === 'retrying') && job.rank > deadline) this.cancel(job, 'closed')
     }
@@ -334,6 +343,16 @@ export class Scheduler<J extends Job> {
     return new Promise((resolve) => this.#whenIdle.push(resolve))
   }
 
+  /** A gate that has held back somebody may have opened. */
+  resume(): void {
+    this.#queuePump()
+  }
+
+  /** Whether jobs of this priority wait for a slot, or for a gate to let them start. */
+  waitsFor(priority: Priority): boolean {
+    return this.#ready.has(priority)
+  }
+
   ledger(): Ledger {
     return {
       deferred: this.#deferred,
@@ -345,9 +364,11 @@ export class Scheduler<J extends Job> {
     }
   }
 
-  #overload(): AfterspanError | undefined {
+  #overload(priority: Priority): AfterspanError | undefined {
+    if (this.waiting < this.#options.queueLimit) return undefined
     // What finds a free slot does not wait: a burst of as many as may run is no overload.
-    const starting = Math.min(this.#states.ready - this.#offered, Math.max(0, this.#limit - this.#used))
+    const free = this.#admits(priority, this.clock.now()) ? Math.max(0, this.#limit - this.#used) : 0
+    const starting = Math.min(this.#states.ready - this.#offered, free)
     if (this.waiting - starting < this.#options.queueLimit) return undefined
     return new AfterspanError(
       'ERR_AFTERSPAN_QUEUE_FULL',
@@ -370,62 +391,9 @@ export class Scheduler<J extends Job> {
     job.readyAt = isNew ? job.deferredAt : this.clock.now()
     const group = this.#options.groupOf(job)
     if (group === undefined) this.#ready.add(job)
-    else this.#gather(job, group)
+    else this.#gathering.add(job, group)
     this.#enter(job, 'ready', isNew)
     this.#queuePump()
-  }
-
-  #gather(job: J, group: string): void {
-    const task = job.task as TaskQueue<J>
-    const key = `${job.priority} ${group}`
-    const open = task.gathering.get(key)
-    const { maxSize, maxWait } = task.plan.batch!
-    const batch = open ?? new Batch(key, job)
-    job.batch = batch
-    if (open === undefined) {
-      task.batches.add(batch)
-      task.gathering.set(key, batch)
-      // When nothing more is accepted, there is nothing to wait for.
-      if (maxWait > 0 && this.#lastStart === Number.POSITIVE_INFINITY) this.#timers.set(job, job.readyAt + maxWait)
-      else this.#batchIsDue(batch)
-    } else {
-      batch.jobs.push(job)
-    }
-    if (batch.jobs.length < maxSize) return
-    task.close(batch)
-    this.#batchIsDue(batch)
-  }
-
-  #batchIsDue(batch: Batch<J>): void {
-    if (batch.due) return
-    batch.due = true
-    const first = batch.jobs[0]!
-    this.#timers.clear(first)
-    this.#ready.add(first)
-    this.#queuePump()
-  }
-
-  /** A job of a batch that waits was cancelled. The next one leads in its place; of a batch that is due, at the end of its lane. */
-  #leaveBatch(job: J, batch: Batch<J>): void {
-    const task = job.task as TaskQueue<J>
-    const led = batch.jobs[0] === job
-    if (led && batch.due) this.#ready.remove(job)
-    else if (led) this.#timers.clear(job)
-    batch.jobs.splice(batch.jobs.indexOf(job), 1)
-    job.batch = undefined
-    const next = batch.jobs[0]
-    if (next === undefined) {
-      task.forget(batch)
-    } else if (led && batch.due) {
-      this.#ready.add(next)
-    } else if (led) {
-      this.#timers.set(next, next.readyAt + task.plan.batch!.maxWait)
-    }
-  }
-
-  /** What has gathered waits for no more. */
-  #flush(): void {
-    for (const task of this.#tasks) for (const batch of task.batches) this.#batchIsDue(batch)
   }
 
   #timeIsUp(job: J): void {
@@ -435,7 +403,7 @@ export class Scheduler<J extends Job> {
         this.#makeReady(job, false)
         break
       case 'ready':
-        this.#batchIsDue(job.batch!)
+        this.#gathering.isDue(job.batch!)
         break
       case 'running': {
         const error = new TimeoutError(job.task.name, job.task.plan.timeout!)
@@ -464,7 +432,7 @@ export class Scheduler<J extends Job> {
     while (this.#states.ready > this.#offered && this.#used < this.#limit) {
       const now = this.clock.now()
       if (!this.#turn.allows(now)) break
-      const job = this.#ready.take(now)
+      const job = this.#ready.take(now, this.#admits)
       if (job === undefined) break
       if (job.batch === undefined) this.#start(job, now)
       else this.#startBatch(job.batch, now)
@@ -473,8 +441,8 @@ export class Scheduler<J extends Job> {
   }
 
   #start(job: J, now: number): void {
-    const run: Run<J> = { job, live: true, taken: false }
-    this.#takeSlot(job.task as TaskQueue<J>)
+    const run: Run<J> = { job, live: true, since: now, taken: false }
+    this.#takeSlot(job, now)
     this.#startAttempt(run, now)
     this.#run(run)
   }
@@ -493,8 +461,8 @@ export class Scheduler<J extends Job> {
     const { jobs } = batch
     const task = jobs[0]!.task as TaskQueue<J>
     task.forget(batch)
-    const batchRun = new BatchRun<J>(jobs)
-    this.#takeSlot(task)
+    const batchRun = new BatchRun<J>(jobs, now)
+    this.#takeSlot(jobs[0]!, now)
     for (const run of batchRun.runs) {
       run.job.batch = undefined
       this.#startAttempt(run, now)
@@ -509,13 +477,18 @@ export class Scheduler<J extends Job> {
     }
   }
 
-  #takeSlot(task: TaskQueue<J>): void {
+  #takeSlot(job: J, now: number): void {
+    const task = job.task as TaskQueue<J>
     this.#used++
+    for (const gate of this.#options.gates) gate.started(job.priority, now)
     task.running++
     if (task.full) this.#ready.block(task)
   }
 
-  #freeSlot(task: TaskQueue<J>): void {
+  #freeSlot({ job, since }: Run<J>): void {
+    const task = job.task as TaskQueue<J>
+    const now = this.clock.now()
+    for (const gate of this.#options.gates) gate.ended(job.priority, Math.max(0, now - since), now)
     const wasFull = task.full
     this.#used--
     task.running--
@@ -553,7 +526,7 @@ export class Scheduler<J extends Job> {
     }
     // Once only, whatever a thenable does.
     if (!this.#runs.delete(run)) return
-    if (!run.taken) this.#freeSlot(run.job.task as TaskQueue<J>)
+    if (!run.taken) this.#freeSlot(run)
     if (run.live) this.#endAttempt(run.job, result, error, { runsOn: false, final: false })
     else this.#zombieEnded(run.job)
     this.#pump()
@@ -565,7 +538,7 @@ export class Scheduler<J extends Job> {
     const { job } = runs[0]!
     if (!this.#runs.has(runs[0]!)) return
     for (const run of runs) this.#runs.delete(run)
-    this.#freeSlot(job.task as TaskQueue<J>)
+    this.#freeSlot(runs[0]!)
     if (batch.live === 0) this.#zombieEnded(job)
     runs.forEach((run, index) => {
       if (!run.live) return

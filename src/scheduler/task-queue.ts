@@ -8,6 +8,8 @@ export interface Run<J> {
   readonly job: J
   /** The attempt has not ended; when it has and the run remains, the run is a zombie. */
   live: boolean
+  /** Since when it runs, clock ms. */
+  readonly since: number
   /** An engine has given the job to this process: it holds no slot of ours. */
   readonly taken: boolean
   /** What it shares with those that run with it: how many of their attempts have not ended. */
@@ -124,8 +126,8 @@ export class BatchRun<J extends Job> {
   /** How many of its attempts have not ended. */
   live: number
 
-  constructor(jobs: readonly J[]) {
-    this.runs = jobs.map((job) => ({ job, live: true, taken: false, batch: this }))
+  constructor(jobs: readonly J[], since: number) {
+    this.runs = jobs.map((job) => ({ job, live: true, since, taken: false, batch: this }))
     this.live = jobs.length
   }
 }

@@ -1,3 +1,4 @@
+import { PRIORITIES, type Priority } from '../model/words.ts'
 import type { TaskFigures } from './figures.ts'
 
 export type HealthStatus = 'ok' | 'degraded' | 'unhealthy'
@@ -21,6 +22,9 @@ export const HEALTH_LIMITS: HealthLimits = {
   queue: { degraded: 0.8, unhealthy: 1 },
 }
 
+/** For how long a priority may be held back by the governor, seconds. */
+const HELD_BACK = 30
+
 interface Assessed {
   readonly state: 'open' | 'draining' | 'closed'
   readonly queue: { readonly limit: number; readonly waiting: number }
@@ -33,6 +37,10 @@ interface Assessed {
     readonly up: boolean | null
     readonly holds: { readonly oldest: number } | null
   }[]
+  readonly governor:
+    | { readonly delay: number; readonly maxDelay: number; readonly heldFor: Readonly<Record<Priority, number | null>> }
+    | undefined
+  readonly heap: { readonly used: number; readonly limit: number; readonly guarded: boolean }
 }
 
 /** Judges the figures of one moment; each reason names the task, the figure and the limit that it crossed. */
@@ -72,6 +80,7 @@ export function assess(snapshot: Assessed, limits: HealthLimits): { status: Heal
       found.push({ level: 'degraded', reason })
     }
   }
+  for (const reason of heldBack(snapshot)) found.push({ level: 'degraded', reason })
   const { waiting, limit: queueLimit } = snapshot.queue
   judge(waiting / queueLimit, limits.queue, () => `${waiting} tasks wait of at most ${queueLimit}`)
   if (snapshot.total.zombies > 0) {
@@ -83,4 +92,18 @@ export function assess(snapshot: Assessed, limits: HealthLimits): { status: Heal
   }
   const status = found.some(({ level }) => level === 'unhealthy') ? 'unhealthy' : found.length > 0 ? 'degraded' : 'ok'
   return { status, reasons: found.map(({ reason }) => reason) }
+}
+
+/** Never unhealthy: what is held back is so for the requests' sake, which a process without it would not serve better. */
+function* heldBack({ governor, heap }: Assessed): Iterable<string> {
+  for (const priority of PRIORITIES) {
+    const time = governor?.heldFor[priority] ?? 0
+    if (governor === undefined || time < HELD_BACK) continue
+    const delay = `${(1000 * governor.delay).toFixed(1)} ms (governor.maxLoopDelay ${1000 * governor.maxDelay} ms)`
+    yield `tasks of priority ${priority} have been held back for ${time.toFixed(0)} s: tasks delay the event loop by ${delay}`
+  }
+  if (heap.guarded) {
+    const share = `${((100 * heap.used) / heap.limit).toFixed(0)} %`
+    yield `tasks of priority low are not started: the heap is at ${share} of its limit`
+  }
 }

@@ -7,7 +7,7 @@ import {
   type Observable,
 } from '@opentelemetry/api'
 import type { Depth } from '../model/engine.ts'
-import { ENGINE_STATES } from '../model/words.ts'
+import { ENGINE_STATES, PRIORITIES, type Priority } from '../model/words.ts'
 import { BYTES_BUCKETS, METRICS, type MetricKey, SCOPE, SECONDS_BUCKETS } from './catalogue.ts'
 import { selfHealth } from './self-health.ts'
 import { TaskTally } from './tally.ts'
@@ -20,6 +20,15 @@ export interface GaugeSource {
   oldest(): Iterable<readonly [label: string, age: number]>
   /** What the engines hold, of every task that runs on one. */
   engines(): Iterable<readonly [label: string, reading: EngineReading]>
+  /** undefined where there is none. */
+  governor(): GovernorReading | undefined
+  heapGuarded(): boolean
+}
+
+export interface GovernorReading {
+  /** Seconds. */
+  readonly delay: number
+  readonly limits: Readonly<Record<Priority, number>>
 }
 
 export interface EngineReading {
@@ -146,6 +155,7 @@ export class MetricRegistry {
       result.observe(to.oldest, (ages.get(label) ?? 0) / 1000, attributes)
     }
     this.#observeEngines(result, to)
+    this.#observeBrakes(result, to)
     let limit = 0
     let used = 0
     for (const source of this.sources) {
@@ -179,6 +189,18 @@ export class MetricRegistry {
         result.observe(to.engineJobs, depth[state], { ...attributes, 'engine.state': state })
       }
       result.observe(to.engineOldest, depth.oldest, attributes)
+    }
+  }
+
+  #observeBrakes(result: BatchObservableResult, to: Record<ObservableKey, Observable>): void {
+    const sources = [...this.sources]
+    result.observe(to.heapGuarded, sources.some((source) => source.heapGuarded()) ? 1 : 0)
+    const governors = sources.flatMap((source) => source.governor() ?? [])
+    if (governors.length === 0) return
+    result.observe(to.governorDelay, Math.max(...governors.map(({ delay }) => delay)))
+    for (const priority of PRIORITIES) {
+      const limit = governors.reduce((sum, { limits }) => sum + limits[priority], 0)
+      result.observe(to.governorLimit, limit, { 'task.priority': priority })
     }
   }
 

@@ -6,7 +6,7 @@ import type { Limits } from '../model/options.ts'
 import type { Place } from '../model/profiler.ts'
 import type { AttemptEnd, Observer } from '../model/seam.ts'
 import type { Outcome, Priority, State } from '../model/words.ts'
-import { type EngineReading, type GaugeSource, MetricRegistry } from './metric-registry.ts'
+import { type EngineReading, type GaugeSource, type GovernorReading, MetricRegistry } from './metric-registry.ts'
 import { Names } from './names.ts'
 import { type CaughtReason, selfHealth } from './self-health.ts'
 import { LONGEST_DEFER_SPAN, Spans, Trace, type Traced } from './spans.ts'
@@ -43,6 +43,8 @@ export interface TelemetryOptions {
   readonly engines: () => Iterable<readonly [name: string, reading: EngineReading]>
   readonly limit: () => number
   readonly used: () => number
+  readonly governor: () => GovernorReading | undefined
+  readonly heapGuarded: () => boolean
 }
 
 /** What an attempt leaves behind: spans, metrics, exemplars. It observes the scheduler, and never throws into it. */
@@ -64,6 +66,8 @@ export class Telemetry implements Observer<TelemetryJob> {
     this.#source = {
       limit: options.limit,
       used: options.used,
+      governor: options.governor,
+      heapGuarded: options.heapGuarded,
       oldest: () => this.#labelled(options.oldest()),
       engines: () => this.#labelled(options.engines()),
     }

@@ -1,4 +1,5 @@
 import type { Attributes } from '@opentelemetry/api'
+import type { BrakeInternals } from '../background/brakes.ts'
 import type { TasksOptions } from '../background/public.ts'
 import { Tasks } from '../background/tasks.ts'
 import { systemClock } from '../model/clock.ts'
@@ -30,13 +31,16 @@ export class TestTasks extends Tasks {
   readonly #telemetry: InMemoryTelemetry
   readonly #realTime: boolean
 
-  constructor({ realTime = false, random = () => 0.5, ...options }: TestTasksOptions = {}) {
+  constructor(
+    { realTime = false, random = () => 0.5, ...options }: TestTasksOptions = {},
+    internals: BrakeInternals = {},
+  ) {
     const telemetry = createInMemoryTelemetry()
     const { tracerProvider, meterProvider } = telemetry
     const clock = new ControlledClock()
     super(
       { shutdown: false, logger: quiet, ...options, tracerProvider, meterProvider },
-      { clock: realTime ? systemClock : clock, random },
+      { ...internals, clock: realTime ? systemClock : clock, random },
     )
     this.clock = clock
     this.#telemetry = telemetry

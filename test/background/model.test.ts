@@ -1,9 +1,11 @@
 import { AfterspanError, imbalance, type Outcome, type State, type TaskHandle } from 'afterspan'
-import { createTestTasks, type TestTasks } from 'afterspan/testing'
+import type { TestTasks } from 'afterspan/testing'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type Ending, inScope, type Scope, type Waiting } from '../../src/background/scope.ts'
 import { OUTCOMES, PRIORITIES, STATES } from '../../src/model/words.ts'
+import { TestTasks as BrakedTasks } from '../../src/testing/test-tasks.ts'
+import { FakeMeter } from './fake-meter.ts'
 
 /** A request as the Express door makes one, ended by hand. */
 class FakeRequest implements Scope {
@@ -73,6 +75,8 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('abort' as const), which: fc.nat(1000) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(1, 60, 1_500, 20_000) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('track' as const), fails: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('delay' as const), delay: fc.constantFrom(0, 4, 500) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('heap' as const), used: fc.constantFrom(50, 85, 95) }) },
 )
 
 const program = fc.record({
@@ -81,14 +85,27 @@ const program = fc.record({
   steps: fc.array(step, { minLength: 1, maxLength: 60 }),
   grace: fc.constantFrom(0, 10, 3_000),
   drain: fc.boolean(),
+  governed: fc.boolean(),
 })
 
 test('whatever happens in whatever order, the ledger balances after each step and each deferral has one outcome', {
   timeout: 60_000,
 }, async () => {
   await fc.assert(
-    fc.asyncProperty(program, async ({ onAbort, onError, steps, grace, drain }) => {
-      const tasks = createTestTasks({ concurrency: LIMIT, queueLimit: 12, maxHold: 10_000, onAbort, onError })
+    fc.asyncProperty(program, async ({ onAbort, onError, steps, grace, drain, governed }) => {
+      const meter = new FakeMeter()
+      let heap = 50
+      const tasks = new BrakedTasks(
+        {
+          concurrency: LIMIT,
+          queueLimit: 12,
+          maxHold: 10_000,
+          onAbort,
+          onError,
+          ...(governed && { governor: { maxLoopDelay: 5 } }),
+        },
+        { meter: () => meter, heap: () => ({ used: heap, limit: 100 }) },
+      )
       const inFlight: Run[] = []
       const handler = (task: string) => () =>
         new Promise<void>((resolve, reject) => {
@@ -179,6 +196,8 @@ test('whatever happens in whatever order, the ledger balances after each step an
           const handle = tasks.track('tracked', step.fails ? Promise.reject(new Error('no')) : Promise.resolve())
           handles.set(handle.id, handle)
         }
+        if (step.do === 'delay') meter.report(step.delay)
+        if (step.do === 'heap') heap = step.used
         if (step.do === 'wait') await tasks.clock.advance(step.ms)
         await tasks.clock.turn()
         check()

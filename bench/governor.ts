@@ -1,0 +1,123 @@
+/**
+ * What requests wait while tasks hold the event loop, and how much is done meanwhile: under the governor, which finds by
+ * itself how much may run, and in p-queue with fixed limits, of which the best that keeps the promise is the one that somebody
+ * with this very load and machine at hand would have set. All are up at once and take turns; ratios are of neighbouring turns.
+ * Requests come at a fixed rate, whether those before are answered or not.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Child } from './child.ts'
+import type { Side } from './governor-app.ts'
+import type { Load } from './load.ts'
+import { type Bench, median, type Row, ratios } from './report.ts'
+
+/** Of `maxLoopDelay`, ms; the first is the one that keeps the promise with slices of 5 ms. */
+const DELAYS = [0.25, 0.5, 1]
+const RATES = [10, 20, 30, 40, 60, 80]
+const REQUESTS = 100
+const SECONDS = 5
+/** The time that the governor needs to find its limit, and more. */
+const SETTLES = 2.5
+
+const governed = (maxLoopDelay: number) => `governor, ${maxLoopDelay} ms`
+
+const SIDES: readonly { readonly label: string; readonly side: Side }[] = [
+  { label: 'idle', side: { kind: 'idle' } },
+  ...DELAYS.map((maxLoopDelay) => ({
+    label: governed(maxLoopDelay),
+    side: { kind: 'governor', maxLoopDelay } as const,
+  })),
+  { label: `with AIMD, ${DELAYS[1]} ms`, side: { kind: 'governor', maxLoopDelay: DELAYS[1]!, law: 'aimd' } },
+  ...RATES.map((perSecond) => ({
+    label: `p-queue, ${perSecond}/s`,
+    side: { kind: 'p-queue', concurrency: 1, perSecond } as const,
+  })),
+  ...[1, 2, 4, 8].map((concurrency) => ({
+    label: `p-queue, concurrency ${concurrency}`,
+    side: { kind: 'p-queue', concurrency } as const,
+  })),
+]
+
+interface Turn extends Load {
+  readonly done: number
+}
+
+export const governor: Bench = {
+  name: 'governor',
+  about:
+    'Latency of a trivial request at 100 requests/s while tasks of 5 ms are offered at three times what is possible.',
+  async run({ quick }) {
+    const load = new Child('./load.ts')
+    const apps = SIDES.map(({ label, side }) => ({
+      label,
+      side,
+      app: new Child('./governor-app.ts', side),
+      turns: [] as Turn[],
+    }))
+    try {
+      const urls = await Promise.all(apps.map(({ app }) => app.call<string>('listen')))
+      for (let round = -1; round < (quick ? 2 : 6); round++) {
+        const order = round % 2 === 0 ? apps : apps.toReversed()
+        for (const one of order) {
+          const url = urls[apps.indexOf(one)]!
+          await one.app.call('begin')
+          await load.call('steady', { url, seconds: SETTLES, rate: REQUESTS })
+          await one.app.call('count')
+          const started = performance.now()
+          const measured = await load.call<Load>('steady', { url, seconds: round < 0 ? 1 : SECONDS, rate: REQUESTS })
+          const { done } = await one.app.call<{ done: number }>('end')
+          if (round >= 0) one.turns.push({ ...measured, done: (1_000 * done) / (performance.now() - started) })
+          // What still runs is not to be in the next turn.
+          await sleep(200)
+        }
+      }
+    } finally {
+      for (const { app } of apps) await app.stop()
+      await load.stop()
+    }
+    const of = (label: string, figure: keyof Turn) =>
+      apps.find((one) => one.label === label)!.turns.map((turn) => turn[figure])
+    const slower = (label: string) => ratios(of(label, 'p99'), of('idle', 'p99'))
+    const rows: Row[] = [
+      { label: 'latency p50: idle', unit: 'ms', values: of('idle', 'p50') },
+      { label: 'latency p99: idle', unit: 'ms', values: of('idle', 'p99') },
+    ]
+    for (const { label } of apps.slice(1)) {
+      const promise = label === governed(DELAYS[0]!) ? { promise: { most: 1.5 } } : {}
+      rows.push({ label: `latency p99 : idle, ${label}`, unit: '×', values: slower(label), ...promise })
+      rows.push({ label: `tasks/s, ${label}`, unit: '/s', values: of(label, 'done') })
+    }
+    const fixed = RATES.map((perSecond) => `p-queue, ${perSecond}/s`).map((label) => ({
+      slower: median(slower(label)),
+      done: median(of(label, 'done')),
+    }))
+    for (const label of DELAYS.map(governed)) {
+      const promise = label === governed(DELAYS[0]!) ? { promise: { least: 0.8 } } : {}
+      const value = median(of(label, 'done')) / tuned(fixed, median(slower(label)))
+      rows.push({
+        label: `tasks/s : those of the fixed rate with that p99, ${label}`,
+        unit: '×',
+        values: [value],
+        ...promise,
+      })
+    }
+    return rows
+  },
+}
+
+/**
+ * How many tasks a second the fixed rate does that has this p99, between the rates that were measured. More tasks cannot make
+ * requests faster, so where a higher rate came out better by chance, it speaks for the lower one as well.
+ */
+function tuned(fixed: readonly { readonly slower: number; readonly done: number }[], slower: number): number {
+  const line = fixed.map(({ done }, index) => ({
+    done,
+    slower: Math.min(...fixed.slice(index).map((other) => other.slower)),
+  }))
+  const above = line.findIndex((point) => point.slower > slower)
+  if (above < 0) return line.at(-1)!.done
+  const to = line[above]!
+  const from = line[above - 1] ?? { done: 0, slower: 1 }
+  const share = Math.max(0, (slower - from.slower) / (to.slower - from.slower))
+  return from.done + share * (to.done - from.done)
+}

@@ -1,0 +1,69 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { imbalance, type Ledger, type Snapshot } from 'afterspan'
+import { describe, expect, test } from 'vitest'
+
+/** Runs one of the fixtures to its end. */
+function run(file: string, mode: string, ...nodeOptions: string[]): Promise<{ code: unknown; stdout: string }> {
+  const path = fileURLToPath(new URL(`fixtures/brakes/${file}`, import.meta.url))
+  return new Promise((resolve) => {
+    execFile(process.execPath, [...nodeOptions, path, mode], { timeout: 60_000 }, (error, stdout) => {
+      resolve({ code: error === null ? 0 : (error.code ?? error.signal), stdout })
+    })
+  })
+}
+
+describe('a heap that is nearly full', () => {
+  const limit = '--max-old-space-size=64'
+
+  test('ends a process that starts more work nevertheless', async () => {
+    const { code, stdout } = await run('heap.mjs', 'unguarded', limit)
+    expect(code).not.toBe(0)
+    expect(stdout).not.toContain('ledger')
+  })
+
+  test('holds back low tasks and no others, until there is room again; none is lost', async () => {
+    const { code, stdout } = await run('heap.mjs', 'guarded', limit)
+    expect(code).toBe(0)
+    const told = JSON.parse(stdout) as {
+      full: { states: string[]; heap: Snapshot['heap'] }
+      medium: string
+      outcomes: string[]
+      ledger: Ledger
+      lines: string[]
+    }
+    expect(told.full.heap).toMatchObject({ guarded: true, limit: 64 * 2 ** 20 })
+    expect(told.full.states).toEqual(Array(12).fill('ready'))
+    expect(told.medium).toBe('completed')
+    expect(told.outcomes).toEqual(['cancelled', ...Array(11).fill('completed')])
+    expect(imbalance(told.ledger)).toBe(0)
+    expect(told.lines[0]).toMatch(/the heap is at 9\d % of its limit: tasks of priority low are not started/)
+    expect(told.lines[1]).toMatch(/tasks of priority low are not held back any more/)
+  })
+})
+
+describe('tasks that hold the event loop', () => {
+  interface Told {
+    readonly delay: number
+    readonly during: number
+    readonly governor?: Snapshot['governor']
+    readonly ledger: Ledger
+    readonly lines: readonly string[]
+  }
+
+  test('make it far less late under a governor, are done steadily meanwhile, and all at the end', async () => {
+    const told = async (mode: string) => JSON.parse((await run('loop.mjs', mode)).stdout) as Told
+    const free = await told('free')
+    const governed = await told('governed')
+    // 16 slices of 10 ms in a row, so 80 ms for whoever comes in between; 2 ms are allowed.
+    expect(free.delay).toBeGreaterThan(30)
+    expect(governed.delay).toBeLessThan(free.delay / 5)
+    // One in 25 ms is what 2 ms allow; on a busy machine they hold the loop for longer, so that it is fewer.
+    expect(governed.during).toBeGreaterThanOrEqual(3)
+    expect(governed.during).toBeLessThan(250)
+    expect(governed.governor).toMatchObject({ maxDelay: 0.002, holdsBack: true })
+    expect(governed.governor!.limits.medium).toBeLessThan(1)
+    expect(governed.lines[0]).toContain('tasks of priority medium are held back')
+    for (const { ledger } of [free, governed]) expect(ledger.outcomes.completed).toBe(1_000)
+  })
+})
