@@ -2,6 +2,7 @@ import type { Attributes } from '@opentelemetry/api'
 import type { TasksOptions } from '../background/public.ts'
 import { Tasks } from '../background/tasks.ts'
 import { systemClock } from '../model/clock.ts'
+import { profileAsked } from '../profiler/start.ts'
 import { createInMemoryTelemetry, type InMemoryTelemetry } from '../sdk/in-memory.ts'
 import { ControlledClock } from './controlled-clock.ts'
 
@@ -36,7 +37,7 @@ export class TestTasks extends Tasks {
     const clock = new ControlledClock()
     super(
       { shutdown: false, logger: quiet, ...options, tracerProvider, meterProvider },
-      { clock: realTime ? systemClock : clock, random },
+      { clock: realTime ? systemClock : clock, random, profiler: profileAsked },
     )
     this.clock = clock
     this.#telemetry = telemetry
