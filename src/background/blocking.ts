@@ -13,7 +13,7 @@ export const STRETCH = 20
 /** From which length on it is a stall: an event of the attempt's span, and a line in the log. ms. */
 export const STALL = 50
 /** So many samples must say so: a single one may stand for the time of somebody else, where the sampler came late. */
-const SAMPLES = { stretch: 2, stall: 3 }
+const SAMPLES = 2
 /** Samples may miss the two ends of a stretch: so much of it is enough. */
 const SURE = 0.8
 /** At most one line per task in this time, ms. */
@@ -118,8 +118,8 @@ export class Blocking {
     this.#lookedAt = performance.now()
     for (const { since, until } of all) {
       for (const { job, attempt, held, samples, place } of profiler?.held(since, until) ?? []) {
-        if (held < STRETCH * SURE || samples < SAMPLES.stretch) continue
-        const stall = until - since >= STALL && held >= STALL * SURE && samples >= SAMPLES.stall
+        if (held < STRETCH * SURE || samples < SAMPLES) continue
+        const stall = until - since >= STALL && held >= STALL * SURE
         this.#record(job as Deferral, attempt, held, stall, place)
       }
     }

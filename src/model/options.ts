@@ -405,7 +405,8 @@ function resolveGovernor(governor: GovernorOptions | undefined): Required<Govern
   )
 }
 
-function resolveProfile(profile: boolean | ProfileOptions | undefined): Required<ProfileOptions> | undefined {
+/** Checks the option `profile` of a task. */
+export function resolveProfile(profile: boolean | ProfileOptions | undefined): Required<ProfileOptions> | undefined {
   if (profile === undefined || profile === false) return undefined
   const defaults = DEFAULTS.profile
   if (profile === true) return defaults

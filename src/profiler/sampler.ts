@@ -13,6 +13,9 @@ const FETCH = 10_000
 /** For how long a loop that stands still may keep them from being fetched, ms; what comes later is lost. */
 const LONGEST_STALL = 60_000
 
+/** The label of the profiler's own work. */
+const NOBODY = {}
+
 /** Asks for samples; the highest rate of all that ask holds. */
 export interface SamplerUse {
   stop(): void
@@ -36,6 +39,8 @@ export class Sampler {
   #fetchedAt = 0
   #lastRate = 0
   #beginTook = 0
+  /** ms; undefined where Node cannot tell. */
+  #cpuBefore: number | undefined
   #since = 0
   #until = 0
 
@@ -95,8 +100,8 @@ export class Sampler {
       // With no sample at all the package takes its profiler for stuck and begins anew, which is what must not happen.
       const ticks = time.getState()[time.constants.kSampleCount] as number
       if (ticks < 2) return
-      const window = new Window()
-      this.#keep(window, time.stop(true, window.labels))
+      // What runs here is no attempt's, whoever asks.
+      time.runWithContext(NOBODY, () => this.#read(time, true, this.#rate))
     } catch {
       selfHealth.caught('profiler')
     }
@@ -139,6 +144,7 @@ export class Sampler {
     this.#rate = rate
     this.#lastRate = rate
     this.#beginTook = performance.now() - before
+    this.#cpuBefore = threadCpu()
     this.#fetching = setInterval(() => this.#routine(), FETCH)
     this.#fetching.unref()
     const probe = {}
@@ -156,8 +162,7 @@ export class Sampler {
     this.#rate = 0
     this.#until = performance.now()
     try {
-      const window = new Window()
-      this.#keep(window, time.stop(false, window.labels), rate)
+      this.#read(time, false, rate)
     } catch {
       selfHealth.caught('profiler')
     }
@@ -178,12 +183,23 @@ export class Sampler {
     for (const { attempt, at } of this.ring.since(since)) if (at < until && attempt.over) attempt.job = undefined
   }
 
-  #keep(window: Window, profile: ReturnType<Time['stop']>, rate = this.#rate): void {
-    const samples = window.samples(profile, 1000 / rate, this.#stacks)
+  #read(time: Time, goOn: boolean, rate: number): void {
+    const now = threadCpu()
+    const cpu = now === undefined || this.#cpuBefore === undefined ? undefined : now - this.#cpuBefore
+    const until = performance.now()
+    const window = new Window()
+    const profile = time.stop(goOn, window.labels)
+    const samples = window.samples(profile, 1000 / rate, until, cpu, this.#stacks)
     this.#stacks.trim()
     this.ring.push(samples)
     for (const [owner, cpus] of cpuByOwner(samples)) for (const [label, ms] of cpus) owner.used(label, ms / 1000)
+    this.#cpuBefore = threadCpu()
   }
+}
+
+function threadCpu(): number | undefined {
+  const used = process.threadCpuUsage?.()
+  return used && (used.user + used.system) / 1000
 }
 
 function cpuByOwner(samples: readonly Sample[]): Map<AttemptOwner, Map<string, number>> {

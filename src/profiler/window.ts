@@ -41,11 +41,23 @@ export class Window {
     return attempt === undefined ? {} : { tick: this.#ticks.length - 1 }
   }
 
-  /** The samples of attempts, in the order of time. @param interval Between two, as asked for, ms. */
-  samples(profile: PprofProfile, interval: number, stacks: StackTable): Sample[] {
+  /**
+   * The samples of attempts, in the order of time.
+   *
+   * @param interval Between two, as asked for, ms.
+   * @param until `performance.now()` when it was asked.
+   * @param cpu What the thread has used in all that time, ms; undefined where Node cannot tell.
+   */
+  samples(
+    profile: PprofProfile,
+    interval: number,
+    until: number,
+    cpu: number | undefined,
+    stacks: StackTable,
+  ): Sample[] {
     const stackOf = this.#stacks(profile, stacks)
-    const walls = wallTimes(this.#ticks, interval)
-    const cpus = cpuTimes(this.#ticks, walls)
+    const walls = wallTimes(this.#ticks, interval, until)
+    const cpus = cpuTimes(this.#ticks, walls, cpu)
     const samples: Sample[] = []
     for (const [index, stack] of stackOf) {
       const { attempt, at } = this.#ticks[index]!
@@ -83,15 +95,16 @@ export class Window {
 /**
  * For how much of the thread's time each tick stands, ms: up to half the way to the ticks beside it. What the sampler does not
  * tell of (native code outside of JavaScript) leaves gaps that nobody may be charged for: so no more than two intervals,
- * unless that much CPU was used.
+ * unless that much CPU was used. The last one stands for all that comes after it: V8 has not read the ticks of that time.
  */
-export function wallTimes(ticks: readonly Pick<Tick, 'at' | 'cpu'>[], interval: number): number[] {
+export function wallTimes(ticks: readonly Pick<Tick, 'at' | 'cpu'>[], interval: number, until: number): number[] {
   const order = [...ticks.keys()].sort((a, b) => ticks[a]!.at - ticks[b]!.at)
   const walls = new Array<number>(ticks.length)
   for (const [place, index] of order.entries()) {
     const { at, cpu } = ticks[index]!
     const before = at - (ticks[order[place - 1] ?? -1]?.at ?? at - interval)
-    const after = (ticks[order[place + 1] ?? -1]?.at ?? at + interval) - at
+    const next = ticks[order[place + 1] ?? -1]?.at
+    const after = next === undefined ? Math.max(0, 2 * (until - at)) : next - at
     walls[index] = Math.max(Math.min((before + after) / 2, 2 * interval), Math.min(cpu, before))
   }
   return walls
@@ -102,14 +115,23 @@ export function wallTimes(ticks: readonly Pick<Tick, 'at' | 'cpu'>[], interval: 
  * idle, it was used by stretches that began and ended in between. It goes to the ticks that did cut such a stretch: they
  * found it after less CPU than the time they stand for. So the sum is the CPU that the thread has used, except where
  * only idle ticks are.
+ *
+ * @param all CPU of the thread, with what came after the last tick, ms; undefined where Node cannot tell.
  */
-export function cpuTimes(ticks: readonly Pick<Tick, 'cpu' | 'idle'>[], walls: readonly number[]): number[] {
+export function cpuTimes(
+  ticks: readonly Pick<Tick, 'cpu' | 'idle'>[],
+  walls: readonly number[],
+  all: number | undefined,
+): number[] {
   let short = 0
   let missing = 0
+  let seen = 0
   for (const [index, { cpu, idle }] of ticks.entries()) {
+    seen += cpu
     if (idle) short += cpu
     else missing += Math.max(0, walls[index]! - cpu)
   }
+  if (all !== undefined) short += Math.max(0, all - seen)
   const share = missing === 0 ? 0 : Math.min(1, short / missing)
   return ticks.map(({ cpu, idle }, index) => (idle ? 0 : cpu + share * Math.max(0, walls[index]! - cpu)))
 }
