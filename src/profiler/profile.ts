@@ -5,7 +5,7 @@ import { type CpuProfile, cpuProfileOf } from './cpuprofile.ts'
 import { flameGraphOf } from './flamegraph.ts'
 import { pprofOf } from './pprof-file.ts'
 import type { Sample } from './sample.ts'
-import { framesOf } from './stacks.ts'
+import { framesOf, isOwn } from './stacks.ts'
 import { textOf } from './text.ts'
 
 /** One sample of a profile. */
@@ -96,9 +96,13 @@ export class Profile {
     return this.#rows.slice(0, n)
   }
 
-  /** The functions that took most, as a table, in the manner of Python's cProfile. */
+  /**
+   * The functions that took most, as a table, in the manner of Python's cProfile. What only called others, and is not of the
+   * app's own, is left out.
+   */
   text(n = 10): string {
-    return textOf(this, this.top(n))
+    const rows = this.top(Number.POSITIVE_INFINITY).filter((row) => row.samples > 0 || isOwn(row))
+    return textOf(this, rows.slice(0, n))
   }
 
   /** The figures, and all functions. */

@@ -70,6 +70,16 @@ export class Sampler {
   }
 
   /**
+   * Whether it could begin.
+   *
+   * @throws AfterspanError ERR_AFTERSPAN_MISSING_PEER, ERR_AFTERSPAN_PROFILER.
+   */
+  check(): void {
+    const { time } = loadPprof()
+    if (this.#time === undefined && time.isStarted()) throw taken('it is started already')
+  }
+
+  /**
    * Samples at this rate at least, until `stop` of the use is called.
    *
    * @throws AfterspanError ERR_AFTERSPAN_MISSING_PEER, ERR_AFTERSPAN_PROFILER.
@@ -134,11 +144,7 @@ export class Sampler {
         workaroundV8Bug: false,
       })
     } catch (cause) {
-      throw new AfterspanError(
-        'ERR_AFTERSPAN_PROFILER',
-        `The profiler cannot start: ${(cause as Error).message}. Only one in a process can use @datadog/pprof: leave out Afterspan's where another, such as dd-trace's (DD_PROFILING_ENABLED), runs.`,
-        { cause },
-      )
+      throw taken((cause as Error).message, cause)
     }
     this.#time = time
     this.#rate = rate
@@ -195,6 +201,14 @@ export class Sampler {
     for (const [owner, cpus] of cpuByOwner(samples)) for (const [label, ms] of cpus) owner.used(label, ms / 1000)
     this.#cpuBefore = threadCpu()
   }
+}
+
+function taken(why: string, cause?: unknown): AfterspanError {
+  return new AfterspanError(
+    'ERR_AFTERSPAN_PROFILER',
+    `The profiler cannot start: ${why}. Only one in a process can use @datadog/pprof: leave out Afterspan's where another, such as dd-trace's (DD_PROFILING_ENABLED), runs.`,
+    { cause },
+  )
 }
 
 function threadCpu(): number | undefined {

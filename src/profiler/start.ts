@@ -1,7 +1,7 @@
 import { Tasks } from '../background/tasks.ts'
 import { checkNumber, checkObject, MAX_MS } from '../model/check.ts'
 import { AfterspanError } from '../model/errors.ts'
-import { loadPprof } from './load.ts'
+import { sampler } from './sampler.ts'
 import { type ContinuousPlan, TaskProfiler } from './task-profiler.ts'
 
 const attached = new WeakMap<Tasks, TaskProfiler>()
@@ -12,7 +12,7 @@ const attached = new WeakMap<Tasks, TaskProfiler>()
  * @throws AfterspanError ERR_AFTERSPAN_MISSING_PEER, ERR_AFTERSPAN_PROFILER.
  */
 export function profileAsked(tasks: Tasks): void {
-  loadPprof()
+  sampler.check()
   attach(tasks)
 }
 
@@ -25,7 +25,7 @@ export function profileAll(tasks: Tasks, plan: ContinuousPlan): TaskProfiler {
       'These tasks have a profiler that runs already. Call startProfiler once, and share what it returns.',
     )
   }
-  loadPprof()
+  sampler.check()
   const profiler = known ?? attach(tasks)
   profiler.begin(plan)
   return profiler

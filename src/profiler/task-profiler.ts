@@ -33,6 +33,7 @@ export class TaskProfiler implements Profiler, AttemptOwner {
   readonly #running = new Map<ProfiledJob, Attempt>()
   readonly #captures = new Set<Capture>()
   #continuous: Continuous | undefined
+  #failed = false
 
   constructor(host: ProfilerHost) {
     this.#host = host
@@ -77,8 +78,10 @@ export class TaskProfiler implements Profiler, AttemptOwner {
     if (job.profile === undefined) return
     try {
       this.#asked.starting(job)
-    } catch {
+    } catch (error) {
       selfHealth.caught('profiler')
+      if (!this.#failed) this.#host.log(`afterspan: ${(error as Error).message}`)
+      this.#failed = true
     }
   }
 
