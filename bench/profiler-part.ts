@@ -12,7 +12,7 @@ export type Variant = 'none' | 'profiler' | 'fast' | 'inspector'
 
 const { variant } = argument<{ variant: Variant }>()
 startSdk(discardingProcessor, false)
-const tasks = createTasks({ shutdown: false, concurrency: 16 })
+const tasks = createTasks({ shutdown: false, concurrency: 16, logger: { info() {}, warn() {}, error() {} } })
 
 const rows = Array.from({ length: 200 }, (_, i) => ({ id: i, name: `row ${i}`, price: i / 7 }))
 

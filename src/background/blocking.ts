@@ -16,6 +16,8 @@ export const STALL = 50
 const SAMPLES = 2
 /** Samples may miss the two ends of a stretch: so much of it is enough. */
 const SURE = 0.8
+/** Of what was measured, so much must have been seen: a thread that has no core is not seen to run. */
+const SEEN = 0.5
 /** At most one line per task in this time, ms. */
 const QUIET = 10_000
 /** For how long what is no stall may wait until it is looked into: to ask the samples takes about 1 ms. ms. */
@@ -82,8 +84,12 @@ export class Blocking {
     if (this.#clock === systemClock) {
       const until = since + held
       if (this.#stop !== undefined) this.#gap(loopMonitor.last, since)
-      place = held >= STALL ? this.#placeOf(job, { since, until }) : undefined
       this.#knownUntil = until
+      const found = held >= STALL ? this.#profiler()?.held(since, until) : undefined
+      const own = found?.find((each) => each.job === job)
+      // The thread stood still because it had no core, not because of what ran.
+      if (found !== undefined && (own === undefined || own.held < held * SEEN)) return
+      place = own?.place
     }
     this.#record(job, attempt, held, held >= STALL, place)
   }
@@ -123,12 +129,6 @@ export class Blocking {
         this.#record(job as Deferral, attempt, held, stall, place)
       }
     }
-  }
-
-  #placeOf(job: Deferral, { since, until }: Gap): Place | undefined {
-    return this.#profiler()
-      ?.held(since, until)
-      .find((held) => held.job === job)?.place
   }
 
   #record(job: Deferral, attempt: number, held: number, stall: boolean, place: Place | undefined): void {

@@ -45,8 +45,11 @@ export interface Profiler {
   run<T>(job: ProfiledJob, handler: () => T): T
   /** The attempt ends; its span is still open. */
   ending(job: ProfiledJob, end: AttemptEnd): void
-  /** Who held the loop between two moments of `performance.now()`, by attempt, the longest first. */
-  held(since: number, until: number): Held[]
+  /**
+   * Who held the loop between two moments of `performance.now()`, by attempt, the longest first; undefined where nothing is
+   * sampled.
+   */
+  held(since: number, until: number): Held[] | undefined
   close(): void
 }
 

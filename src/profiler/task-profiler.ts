@@ -109,7 +109,8 @@ export class TaskProfiler implements Profiler, AttemptOwner {
     }
   }
 
-  held(since: number, until: number): Held[] {
+  held(since: number, until: number): Held[] | undefined {
+    if (sampler.rate === 0) return undefined
     sampler.fetch()
     const found = new Map<Attempt, { held: number; samples: number; places: Map<Frame, number> }>()
     // What a sample stands for begins before it and ends after it.
