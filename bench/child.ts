@@ -53,10 +53,11 @@ export async function once<T>(
   argument: unknown,
   name: string,
   nodeOptions?: readonly string[],
+  callArgument?: unknown,
 ): Promise<T> {
   const child = new Child(file, argument, nodeOptions)
   try {
-    return await child.call<T>(name)
+    return await child.call<T>(name, callArgument)
   } finally {
     await child.stop()
   }

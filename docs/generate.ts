@@ -39,6 +39,7 @@ function telemetry(): string {
 - A failed attempt has status ERROR, its exception as an event, and \`error.type\`, also if a later attempt succeeds. A cancelled one has no error.
 - A task of an unsampled request is not sampled: a child by itself, a linked root with the sampler of \`afterspan/sdk\`, which \`register\` installs.
 - Outside a request the parent is the span that is active at \`defer()\`, if any. In a running task it is that attempt's span.
+- An attempt that holds the event loop for 50 ms or more in one stretch has an event \`event loop blocked\` with \`task.blocked\` (seconds) and, where the profiler runs, \`code.function.name\`, \`code.file.path\` and \`code.line.number\` of who did.
 - A dropped deferral leaves an event \`task dropped\` on the span that was active.
 
 | attribute | on | value |
@@ -49,6 +50,7 @@ function telemetry(): string {
 | \`task.result\` | \`task\` | \`ok\`, \`error\`, \`timeout\`, \`cancelled\` |
 | \`task.batch.size\`, \`task.batch.failed\` | \`task\` of a batch | its items, and how many of them failed; \`task.id\` and \`task.attempt\` are on its links, \`task.id\` also on the event of a failed item |
 | \`task.cpu\`, \`task.heap\` | \`task\` in a worker thread | CPU seconds (where Node has \`process.threadCpuUsage\`), and bytes by which the thread's heap grew, below 0 after a collection |
+| \`task.profile\`, \`task.profile.file\` | \`task\` of a slow attempt | the id of its profile, and its file where there is a directory: [profiling.md](profiling.md) |
 | \`task.delay\` | \`send\` | the intended delay in seconds, where there is one |
 | \`task.redelivered\` | \`process\` | \`true\` where a process had taken it before and never said how it ended |
 | \`task.lock_lost\` | \`process\` | \`true\` where the engine gave the task to another process while this attempt ran |

@@ -13,7 +13,8 @@ export type {
   TasksOptions,
   WorkOptions,
 } from './background/public.ts'
-export { createTasks, type Tasks } from './background/tasks.ts'
+export type { Tasks } from './background/tasks.ts'
+export { createTasks } from './create-tasks.ts'
 export type {
   Carrier,
   ConsumeOptions,

@@ -37,19 +37,19 @@ function target(file: SourceFile, specifier: string): string | undefined {
   return specifier.startsWith('.') ? relative(src, resolve(src, dirname(file.path), specifier)) : undefined
 }
 
-const DOORS = ['engines/bullmq', 'engines/pg-boss', 'express', 'metrics', 'sdk', 'testing', 'worker']
+const DOORS = ['engines/bullmq', 'engines/pg-boss', 'express', 'metrics', 'profiler', 'sdk', 'testing', 'worker']
 const BELOW: Record<string, readonly string[]> = {
   model: [],
   scheduler: ['model'],
   telemetry: ['model'],
   stats: ['model'],
   background: ['model', 'scheduler', 'telemetry', 'stats'],
-  '': ['model', 'stats', 'background'],
+  '': ['model', 'stats', 'background', 'profiler'],
   cli: [],
   ...Object.fromEntries(DOORS.map((door) => [door, ['model', 'scheduler', 'telemetry', 'stats', 'background']])),
 }
 /** Doors that stand on another door. */
-const BETWEEN_DOORS = ['testing → sdk', 'sdk → metrics']
+const BETWEEN_DOORS = ['testing → sdk', 'testing → profiler', 'sdk → metrics', 'worker → profiler']
 
 test('every folder has its place in the order of layers', () => {
   expect([...new Set(files.map(({ layer }) => layer))].sort()).toEqual(Object.keys(BELOW).sort())
@@ -73,6 +73,7 @@ test('imports go from the doors to background to scheduler, telemetry and stats 
 /** What else a door stands on. */
 const PEERS: Record<string, readonly string[]> = {
   worker: ['piscina'],
+  profiler: ['@datadog/pprof'],
   'engines/bullmq': ['bullmq'],
   'engines/pg-boss': ['pg-boss', '@electric-sql/pglite'],
 }

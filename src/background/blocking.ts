@@ -1,7 +1,7 @@
 import type { Clock } from '../model/clock.ts'
 import { systemClock } from '../model/clock.ts'
 import type { Logger } from '../model/options.ts'
-import type { Held, Place, Profiler } from '../model/profiler.ts'
+import type { Place, Profiler } from '../model/profiler.ts'
 import type { Figures } from '../stats/figures.ts'
 import { BEAT, type Beat, loopMonitor } from '../telemetry/loop-monitor.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
@@ -12,8 +12,24 @@ import { write } from './failure-log.ts'
 export const STRETCH = 20
 /** From which length on it is a stall: an event of the attempt's span, and a line in the log. ms. */
 export const STALL = 50
+/** So many samples must say so: a single one may stand for the time of somebody else, where the sampler came late. */
+const SAMPLES = 2
+/** Samples may miss the two ends of a stretch: so much of it is enough. */
+const SURE = 0.8
+/** Of what was measured, so much must have been seen: a thread that has no core is not seen to run. */
+const SEEN = 0.5
 /** At most one line per task in this time, ms. */
 const QUIET = 10_000
+/** For how long what is no stall may wait until it is looked into: to ask the samples takes about 1 ms. ms. */
+const LOOK = 1_000
+/** How many may wait. */
+const MOST_WAITING = 50
+
+/** A stretch of time in which the loop did not turn, by `performance.now()`. */
+interface Gap {
+  readonly since: number
+  readonly until: number
+}
 
 /**
  * Tells which task held the event loop, and for how long.
@@ -29,8 +45,11 @@ export class Blocking {
   readonly #logger: Logger
   readonly #profiler: () => Profiler | undefined
   readonly #lastLine = new Map<string, { at: number; since: number }>()
-  /** `performance.now()` up to which it is known who held the loop. */
+  /** `performance.now()` up to which it is known, or will be asked, who held the loop. */
   #knownUntil = 0
+  /** Those that are too short for a stall. */
+  #waiting: Gap[] = []
+  #lookedAt = 0
   #stop: (() => void) | undefined
 
   constructor(
@@ -64,44 +83,55 @@ export class Blocking {
     let place: Place | undefined
     if (this.#clock === systemClock) {
       const until = since + held
-      place = held >= STALL ? this.#own(job, since, until)?.place : undefined
+      if (this.#stop !== undefined) this.#gap(loopMonitor.last, since)
       this.#knownUntil = until
+      const found = held >= STALL ? this.#profiler()?.held(since, until) : undefined
+      const own = found?.find((each) => each.job === job)
+      // The thread stood still because it had no core, not because of what ran.
+      if (found !== undefined && (own === undefined || own.held < held * SEEN)) return
+      place = own?.place
     }
-    this.#record(job, attempt, held, place)
+    this.#record(job, attempt, held, held >= STALL, place)
   }
 
   /** An attempt ends, and its span is still open. */
-  ending(job: Deferral): void {
+  ending(): void {
     if (this.#stop === undefined) return
     const now = performance.now()
-    if (loopMonitor.stuckFor(now) < STALL) return
-    const since = Math.max(loopMonitor.last, this.#knownUntil)
-    // One flush a stall at the most: others that end in it are looked up at the next beat.
-    if (now - since < STALL) return
-    const own = this.#own(job, since, now)
-    if (own === undefined || own.held < STRETCH) return
-    this.#knownUntil = now
-    this.#record(job, job.attempt, own.held, own.place)
+    if (now - Math.max(loopMonitor.last, this.#knownUntil) >= STALL) this.#gap(loopMonitor.last, now)
   }
 
-  #beat({ since, at, delay }: Beat): void {
-    if (delay < STRETCH) return
-    const from = Math.max(since, this.#knownUntil)
-    if (at - from < STRETCH + BEAT) return
-    this.#knownUntil = at
-    for (const { job, attempt, held, place } of this.#profiler()?.held(from, at) ?? []) {
-      if (held >= STRETCH) this.#record(job as Deferral, attempt, held, place)
+  #beat({ since, at }: Beat): void {
+    this.#gap(since, at)
+    if (this.#waiting.length > 0 && at - this.#lookedAt >= LOOK) this.#look([])
+  }
+
+  /** The loop has not turned since a beat; what of that time is known already is left out. */
+  #gap(beat: number, until: number): void {
+    const since = Math.max(beat, this.#knownUntil)
+    // After a beat it may have stood idle up to the next; after what is known it has not.
+    const idle = since === beat ? BEAT : 0
+    if (until - since < STRETCH + idle) return
+    this.#knownUntil = until
+    if (until - since >= STALL) this.#look([{ since, until }])
+    else if (this.#waiting.length < MOST_WAITING) this.#waiting.push({ since, until })
+  }
+
+  #look(gaps: readonly Gap[]): void {
+    const profiler = this.#profiler()
+    const all = [...this.#waiting, ...gaps]
+    this.#waiting = []
+    this.#lookedAt = performance.now()
+    for (const { since, until } of all) {
+      for (const { job, attempt, held, samples, place } of profiler?.held(since, until) ?? []) {
+        if (held < STRETCH * SURE || samples < SAMPLES) continue
+        const stall = until - since >= STALL && held >= STALL * SURE
+        this.#record(job as Deferral, attempt, held, stall, place)
+      }
     }
   }
 
-  #own(job: Deferral, since: number, until: number): Held | undefined {
-    return this.#profiler()
-      ?.held(since, until)
-      .find((held) => held.job === job)
-  }
-
-  #record(job: Deferral, attempt: number, held: number, place: Place | undefined): void {
-    const stall = held >= STALL
+  #record(job: Deferral, attempt: number, held: number, stall: boolean, place: Place | undefined): void {
     this.#telemetry.blocked(job, attempt, held / 1000, stall, place)
     this.#figures.blocked(job, held / 1000)
     if (stall) this.#say(job.label, held, place)

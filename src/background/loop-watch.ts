@@ -77,12 +77,13 @@ export class LoopWatch implements LoopSide {
   attemptEnding(job: Deferral, end: AttemptEnd): void {
     this.foreground.attemptEnded()
     this.#grew(job, this.#heap?.ending(job))
-    this.#blocking.ending(job)
+    this.#blocking.ending()
     this.#profiler?.ending(job, end)
   }
 
   /** Calls the handler of an attempt. */
   call(job: Deferral, handler: () => unknown): unknown {
+    this.#profiler?.starting(job)
     const since = this.#options.clock.now()
     const { attempt } = job
     this.#heap?.open(job, since)

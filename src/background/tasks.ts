@@ -53,7 +53,7 @@ import type { CloseOptions, EngineTask, Snapshot, Task, TasksOptions, WorkOption
 import { currentScope, type Ending, inScope, type Scope } from './scope.ts'
 import { closeOnSignals, flushTelemetry } from './shutdown.ts'
 
-/** What only tests and benchmarks set, beside the public options. */
+/** What is given beside the public options: by tests and benchmarks, and where the parts are put together. */
 export interface Internals extends BrakeInternals {
   readonly clock?: Clock
   readonly random?: () => number
@@ -112,6 +112,11 @@ export class Tasks {
   static attachProfiler(tasks: Tasks, make: (host: ProfilerHost) => Profiler): () => void {
     tasks.#loop.attach(make)
     return () => tasks.#loop.detach()
+  }
+
+  /** For doors that have something to say: to the app's logger. */
+  static log(tasks: Tasks, line: string): void {
+    write(tasks.#settings.logger, 'info', line)
   }
 
   /** For doors that look on while the app's own workers run the jobs of an engine. */
@@ -596,13 +601,4 @@ function checkHandler(name: string, handler: unknown): void {
     'ERR_AFTERSPAN_HANDLER',
     `Expected the handler of task "${name}" to be a function, got ${typeof handler}.`,
   )
-}
-
-/**
- * Makes what runs the background work of an app. Options are checked once, here.
- *
- * @throws AfterspanError ERR_AFTERSPAN_OPTION, with the option's name, the value and what is allowed.
- */
-export function createTasks(options?: TasksOptions): Tasks {
-  return new Tasks(options)
 }

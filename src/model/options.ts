@@ -46,7 +46,7 @@ export interface TaskOptions {
 
 /** How a task is profiled. */
 export interface ProfileOptions {
-  /** Samples per second while one of its attempts is profiled: 10 to 2,000. Default 1,000. */
+  /** Samples per second while one of its attempts is profiled: 10 to 2,000. Default 1,000. A profiler that runs already keeps its own. */
   rate?: number
   /** How long to the next attempt that is profiled, in ms: 0 to 2^31 - 1; 0: each is. Default 60,000. */
   every?: number
@@ -410,7 +410,8 @@ function resolveGovernor(governor: GovernorOptions | undefined): Required<Govern
   )
 }
 
-function resolveProfile(profile: boolean | ProfileOptions | undefined): Required<ProfileOptions> | undefined {
+/** Checks the option `profile` of a task. */
+export function resolveProfile(profile: boolean | ProfileOptions | undefined): Required<ProfileOptions> | undefined {
   if (profile === undefined || profile === false) return undefined
   const defaults = DEFAULTS.profile
   if (profile === true) return defaults

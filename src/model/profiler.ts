@@ -25,26 +25,31 @@ export interface Place {
   readonly line: number | undefined
 }
 
-/** How long one task held the event loop in some stretch of time. */
+/** How long one attempt held the event loop in some stretch of time. */
 export interface Held {
-  /** Its attempt that held it the longest. */
   readonly job: ProfiledJob
-  /** The attempt of it, from 1. */
+  /** From 1. */
   readonly attempt: number
   /** ms, by the samples. */
   readonly held: number
+  readonly samples: number
   /** The function of the app's own in which most of them were. */
   readonly place: Place | undefined
 }
 
 /** What samples the stacks of running attempts. Nothing of it throws. */
 export interface Profiler {
+  /** The handler of an attempt is about to be called; what this takes is not the attempt's. */
+  starting(job: ProfiledJob): void
   /** Runs the handler of an attempt so that the samples know whose they are, across its awaits. */
   run<T>(job: ProfiledJob, handler: () => T): T
   /** The attempt ends; its span is still open. */
   ending(job: ProfiledJob, end: AttemptEnd): void
-  /** Who held the loop between two moments of `performance.now()`, by task, the longest first. */
-  held(since: number, until: number): Held[]
+  /**
+   * Who held the loop between two moments of `performance.now()`, by attempt, the longest first; undefined where nothing is
+   * sampled.
+   */
+  held(since: number, until: number): Held[] | undefined
   close(): void
 }
 

@@ -16,11 +16,6 @@ class LoopMonitor {
   #timer: NodeJS.Timeout | undefined
   #last = 0
 
-  /** For how long the loop has not turned, ms, beyond what is usual between two beats. */
-  stuckFor(now: number): number {
-    return this.#timer === undefined ? 0 : Math.max(0, now - this.#last - BEAT)
-  }
-
   /** `performance.now()` of the latest beat. */
   get last(): number {
     return this.#last

@@ -3,6 +3,7 @@ import type { BrakeInternals } from '../background/brakes.ts'
 import type { TasksOptions } from '../background/public.ts'
 import { Tasks } from '../background/tasks.ts'
 import { systemClock } from '../model/clock.ts'
+import { profileAsked } from '../profiler/start.ts'
 import { createInMemoryTelemetry, type InMemoryTelemetry } from '../sdk/in-memory.ts'
 import { ControlledClock } from './controlled-clock.ts'
 
@@ -40,7 +41,7 @@ export class TestTasks extends Tasks {
     const clock = new ControlledClock()
     super(
       { shutdown: false, logger: quiet, ...options, tracerProvider, meterProvider },
-      { ...internals, clock: realTime ? systemClock : clock, random },
+      { profiler: profileAsked, ...internals, clock: realTime ? systemClock : clock, random },
     )
     this.clock = clock
     this.#telemetry = telemetry

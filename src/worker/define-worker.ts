@@ -11,7 +11,7 @@ import type { Task } from '../background/public.ts'
 import { Tasks } from '../background/tasks.ts'
 import { checkFunction, checkNumber, checkObject, MAX_MS } from '../model/check.ts'
 import { Abandon, AfterspanError, type ErrorCode, RetryAfter } from '../model/errors.ts'
-import { TASK_OPTIONS, type TaskOptions } from '../model/options.ts'
+import { resolveProfile, TASK_OPTIONS, type TaskOptions } from '../model/options.ts'
 import type { Call, Report, ThrownInThread } from './protocol.ts'
 
 /** Options of `defineWorker`: those of `tasks.define`, and of the pool of threads. */
@@ -64,7 +64,16 @@ export function defineWorker<P, R = unknown>(
   }
   const module = moduleOf(url)
   const given = checkObject('options', options, [...TASK_OPTIONS, ...POOL_OPTIONS])
-  const { threads: asked, niceIncrement, idleTimeout, resourceLimits, transfer, onResult, ...taskOptions } = given
+  const {
+    threads: asked,
+    niceIncrement,
+    idleTimeout,
+    resourceLimits,
+    transfer,
+    onResult,
+    profile,
+    ...taskOptions
+  } = given
   const threads =
     checkNumber('threads', asked, { min: 1, max: 1_024, whole: true }) ?? Math.max(1, availableParallelism() - 1)
   const settings = {
@@ -75,6 +84,7 @@ export function defineWorker<P, R = unknown>(
     idleTimeout: checkNumber('idleTimeout', idleTimeout, { min: 0, max: MAX_MS }) ?? 30_000,
     ...(resourceLimits !== undefined && { resourceLimits }),
   }
+  const sampling = resolveProfile(profile)
   checkFunction('transfer', transfer)
   checkFunction('onResult', onResult)
   if (transfer !== undefined && (taskOptions.retry?.attempts ?? 1) > 1) {
@@ -85,6 +95,8 @@ export function defineWorker<P, R = unknown>(
   }
   const Pool = loadPiscina()
   let pool: Piscina | undefined
+  /** `performance.now()` from which on the next run is sampled. */
+  let profileFrom = 0
   Tasks.whenClosed(tasks, async () => pool?.destroy())
 
   const run = async (payload: P, attempt: TaskContext): Promise<unknown> => {
@@ -93,6 +105,8 @@ export function defineWorker<P, R = unknown>(
     const carrier: Record<string, string> = {}
     propagation.inject(context.active(), carrier)
     const { id, origin, signal } = attempt
+    const profiled = sampling !== undefined && performance.now() >= profileFrom
+    if (profiled) profileFrom = performance.now() + sampling.every
     const call: Call = {
       module,
       payload,
@@ -104,6 +118,7 @@ export function defineWorker<P, R = unknown>(
       },
       carrier,
       reply: channel?.port2,
+      profile: profiled ? { rate: sampling.rate, top: sampling.top } : undefined,
     }
     const list = [...(transfer?.(payload) ?? []), ...(channel === undefined ? [] : [channel.port2])]
     try {
@@ -113,6 +128,7 @@ export function defineWorker<P, R = unknown>(
       Tasks.used(tasks, name, report.cpu, report.heap)
       if (report.cpu !== undefined) attempt.span.setAttribute('task.cpu', report.cpu)
       attempt.span.setAttribute('task.heap', report.heap)
+      if (report.profile !== undefined) Tasks.log(tasks, `afterspan: profile: ${report.profile}`)
       if (report.thrown !== undefined) throw revived(report.thrown)
       if (channel === undefined) return undefined
       const received = receiveMessageOnPort(channel.port1) as { message: R } | undefined

@@ -10,6 +10,8 @@ export interface Call {
   readonly carrier: Record<string, string>
   /** Where what the handler returns goes, if somebody wants it. */
   readonly reply: MessagePort | undefined
+  /** How its stacks are to be sampled; undefined: not at all. */
+  readonly profile: { readonly rate: number; readonly top: number } | undefined
 }
 
 /** What a handler in a worker thread gets beside its payload. */
@@ -41,4 +43,6 @@ export interface Report {
   readonly cpu: number | undefined
   /** By how many bytes the thread's heap in use has grown, below 0 after a collection. */
   readonly heap: number
+  /** Where that was asked for: what took most, as text. */
+  readonly profile?: string
 }

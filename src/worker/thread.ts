@@ -6,6 +6,7 @@ import { getHeapStatistics } from 'node:v8'
 import { context, propagation, ROOT_CONTEXT } from '@opentelemetry/api'
 import { describeError } from '../model/describe-error.ts'
 import { AfterspanError } from '../model/errors.ts'
+import { ThreadProfile } from '../profiler/thread.ts'
 import type { Call, Report, ThrownInThread, WorkerContext } from './protocol.ts'
 import { Transfer } from './transfer.ts'
 
@@ -13,18 +14,22 @@ type Handler = (payload: unknown, context: WorkerContext) => unknown
 
 const handlers = new Map<string, Promise<Handler>>()
 
-export default async function run({ module, payload, info, carrier, reply }: Call): Promise<Report> {
+export default async function run({ module, payload, info, carrier, reply, profile }: Call): Promise<Report> {
   const cpu = process.threadCpuUsage?.()
   const heap = getHeapStatistics().used_heap_size
+  let sampling: ThreadProfile | undefined
   const used = () => {
     const spent = cpu && process.threadCpuUsage(cpu)
+    const text = sampling && textOf(sampling, info.task, profile!.top)
     return {
       cpu: spent && (spent.user + spent.system) / 1e6,
       heap: getHeapStatistics().used_heap_size - heap,
+      ...(text !== undefined && { profile: text }),
     }
   }
   try {
     const handler = await handlerOf(module)
+    sampling = profile && startSampling(profile.rate)
     const parent = propagation.extract(ROOT_CONTEXT, carrier)
     const value = await context.with(parent, handler, undefined, payload, info)
     if (reply === undefined) return used()
@@ -36,6 +41,23 @@ export default async function run({ module, payload, info, carrier, reply }: Cal
     return { ...used(), thrown: describe(error) }
   } finally {
     reply?.close()
+  }
+}
+
+/** A profile is no reason for a task to fail. */
+function startSampling(rate: number): ThreadProfile | undefined {
+  try {
+    return new ThreadProfile(rate)
+  } catch {
+    return undefined
+  }
+}
+
+function textOf(sampling: ThreadProfile, task: string, top: number): string | undefined {
+  try {
+    return sampling.stop(task).text(top)
+  } catch {
+    return undefined
   }
 }
 
