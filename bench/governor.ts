@@ -1,19 +1,19 @@
 /**
  * What requests wait while tasks hold the event loop, and how much is done meanwhile: under the governor, which finds by
  * itself how much may run, and in p-queue with fixed limits, of which the best that keeps the promise is the one that somebody
- * with this very load and machine at hand would have set. All are up at once and take turns; ratios are of neighbouring turns.
- * Requests come at a fixed rate, whether those before are answered or not.
+ * with this very load and machine at hand would have set. All are up at once and take turns, each after one of the idle app,
+ * to which its latency is compared. Requests come at a fixed rate, whether those before are answered or not.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Child } from './child.ts'
 import type { Side } from './governor-app.ts'
 import type { Load } from './load.ts'
-import { type Bench, median, type Row, ratios } from './report.ts'
+import { type Bench, median, type Row } from './report.ts'
 
 /** Of `maxLoopDelay`, ms; the first is the one that keeps the promise with slices of 5 ms. */
 const DELAYS = [0.25, 0.5, 1]
-const RATES = [10, 20, 30, 40, 60, 80]
+const RATES = [10, 20, 40, 80]
 const REQUESTS = 100
 const SECONDS = 5
 /** The time that the governor needs to find its limit, and more. */
@@ -22,7 +22,6 @@ const SETTLES = 2.5
 const governed = (maxLoopDelay: number) => `governor, ${maxLoopDelay} ms`
 
 const SIDES: readonly { readonly label: string; readonly side: Side }[] = [
-  { label: 'idle', side: { kind: 'idle' } },
   ...DELAYS.map((maxLoopDelay) => ({
     label: governed(maxLoopDelay),
     side: { kind: 'governor', maxLoopDelay } as const,
@@ -40,6 +39,8 @@ const SIDES: readonly { readonly label: string; readonly side: Side }[] = [
 
 interface Turn extends Load {
   readonly done: number
+  /** What the idle app was like just before. */
+  readonly idle: Load
 }
 
 export const governor: Bench = {
@@ -48,6 +49,7 @@ export const governor: Bench = {
     'Latency of a trivial request at 100 requests/s while tasks of 5 ms are offered at three times what is possible.',
   async run({ quick }) {
     const load = new Child('./load.ts')
+    const idle = new Child('./governor-app.ts', { kind: 'idle' })
     const apps = SIDES.map(({ label, side }) => ({
       label,
       side,
@@ -55,45 +57,51 @@ export const governor: Bench = {
       turns: [] as Turn[],
     }))
     try {
+      const idleUrl = await idle.call<string>('listen')
       const urls = await Promise.all(apps.map(({ app }) => app.call<string>('listen')))
-      for (let round = -1; round < (quick ? 2 : 6); round++) {
+      for (let round = -1; round < (quick ? 2 : 5); round++) {
         const order = round % 2 === 0 ? apps : apps.toReversed()
         for (const one of order) {
           const url = urls[apps.indexOf(one)]!
+          const seconds = round < 0 ? 1 : SECONDS
+          const before = await load.call<Load>('steady', { url: idleUrl, seconds, rate: REQUESTS })
           await one.app.call('begin')
           await load.call('steady', { url, seconds: SETTLES, rate: REQUESTS })
           await one.app.call('count')
           const started = performance.now()
-          const measured = await load.call<Load>('steady', { url, seconds: round < 0 ? 1 : SECONDS, rate: REQUESTS })
+          const measured = await load.call<Load>('steady', { url, seconds, rate: REQUESTS })
           const { done } = await one.app.call<{ done: number }>('end')
-          if (round >= 0) one.turns.push({ ...measured, done: (1_000 * done) / (performance.now() - started) })
+          if (round >= 0)
+            one.turns.push({ ...measured, done: (1_000 * done) / (performance.now() - started), idle: before })
           // What still runs is not to be in the next turn.
           await sleep(200)
         }
       }
     } finally {
       for (const { app } of apps) await app.stop()
+      await idle.stop()
       await load.stop()
     }
-    const of = (label: string, figure: keyof Turn) =>
-      apps.find((one) => one.label === label)!.turns.map((turn) => turn[figure])
-    const slower = (label: string) => ratios(of(label, 'p99'), of('idle', 'p99'))
-    const rows: Row[] = [
-      { label: 'latency p50: idle', unit: 'ms', values: of('idle', 'p50') },
-      { label: 'latency p99: idle', unit: 'ms', values: of('idle', 'p99') },
-    ]
-    for (const { label } of apps.slice(1)) {
+    const turnsOf = (label: string) => apps.find((one) => one.label === label)!.turns
+    const done = (label: string) => turnsOf(label).map((turn) => turn.done)
+    const slower = (label: string) => turnsOf(label).map((turn) => turn.p99 / turn.idle.p99)
+    const rows: Row[] = (['p50', 'p99'] as const).map((figure) => ({
+      label: `latency ${figure}: idle`,
+      unit: 'ms',
+      values: apps.flatMap(({ turns }) => turns.map((turn) => turn.idle[figure])),
+    }))
+    for (const { label } of apps) {
       const promise = label === governed(DELAYS[0]!) ? { promise: { most: 1.5 } } : {}
       rows.push({ label: `latency p99 : idle, ${label}`, unit: '×', values: slower(label), ...promise })
-      rows.push({ label: `tasks/s, ${label}`, unit: '/s', values: of(label, 'done') })
+      rows.push({ label: `tasks/s, ${label}`, unit: '/s', values: done(label) })
     }
     const fixed = RATES.map((perSecond) => `p-queue, ${perSecond}/s`).map((label) => ({
       slower: median(slower(label)),
-      done: median(of(label, 'done')),
+      done: median(done(label)),
     }))
     for (const label of DELAYS.map(governed)) {
       const promise = label === governed(DELAYS[0]!) ? { promise: { least: 0.8 } } : {}
-      const value = median(of(label, 'done')) / tuned(fixed, median(slower(label)))
+      const value = median(done(label)) / tuned(fixed, median(slower(label)))
       rows.push({
         label: `tasks/s : those of the fixed rate with that p99, ${label}`,
         unit: '×',

@@ -72,6 +72,30 @@ describe('the governor', () => {
     expect(meter.measuring).toBe(false)
   })
 
+  test('knows of each stretch of time whether a task ran in it, at its start, its end or in between', async () => {
+    const meter = new FakeMeter()
+    let worked = () => false
+    const internals = {
+      meter(_beat: number, given: () => boolean) {
+        worked = given
+        return meter
+      },
+    }
+    const tasks = new TestTasks({ governor: { maxLoopDelay: 5 } }, internals)
+    const { handler, ends } = byHand()
+    const task = tasks.define('t', handler)
+    expect(worked()).toBe(false)
+    task.defer()
+    await tasks.clock.turn()
+    expect([worked(), worked()]).toEqual([true, true])
+    ends[0]!()
+    await tasks.clock.turn()
+    // It held the loop, may be, before it ended.
+    expect([worked(), worked()]).toEqual([true, false])
+    await tasks.defer('short', () => {}).outcome
+    expect([worked(), worked()]).toEqual([true, false])
+  })
+
   test('starts less while the loop is late, tells how much, and starts all again when it is not', async () => {
     const { tasks, measure } = setUp({ concurrency: 64 })
     const task = tasks.define('t', () => instant(tasks, 1_000))

@@ -119,3 +119,13 @@ test('a low task starts under endless high load, after at most 16 starts once it
   const starts = Array.from({ length: 17 }, () => queue.take(1_000)!.priority)
   expect(starts).toEqual([...Array(16).fill('high'), 'low'])
 })
+
+test('what is held back is not passed over: when it is let go, its turn comes as late as if it had just aged', () => {
+  const task = new TaskQueue<Job>('t', { ...PLAN, concurrency: Number.POSITIVE_INFINITY }, 0)
+  const queue = new ReadyQueue<Job>()
+  queue.add(jobOf(task, 'low', 0, 0))
+  for (let seq = 1; seq < 100; seq++) queue.add(jobOf(task, 'high', seq, 0))
+  for (let start = 0; start < 20; start++) queue.take(1_000, (priority) => priority !== 'low')
+  const starts = Array.from({ length: 17 }, () => queue.take(1_000)!.priority)
+  expect(starts).toEqual([...Array(16).fill('high'), 'low'])
+})
