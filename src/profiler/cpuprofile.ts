@@ -1,4 +1,4 @@
-import type { ProfileSource } from './profile.ts'
+import type { ProfileSource } from './profile-source.ts'
 import type { Stack } from './stacks.ts'
 
 /** `Profiler.Profile` of the Chrome DevTools protocol: what `.cpuprofile` files hold. */

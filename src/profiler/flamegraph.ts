@@ -1,4 +1,4 @@
-import type { ProfileSource } from './profile.ts'
+import type { ProfileSource } from './profile-source.ts'
 import { framesOf, GARBAGE_COLLECTION, isOwn } from './stacks.ts'
 
 const WIDTH = 1200

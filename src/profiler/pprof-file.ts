@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib'
-import type { ProfileSource } from './profile.ts'
+import type { ProfileSource } from './profile-source.ts'
 import { type Frame, framesOf, type Stack } from './stacks.ts'
 
 /** A message of Protocol Buffers, as far as profile.proto needs it: numbers, strings, messages and packed numbers. */

@@ -4,11 +4,12 @@ import { selfHealth } from '../telemetry/self-health.ts'
 import { AskedProfiles } from './asked.ts'
 import { Capture } from './capture.ts'
 import { KeptProfiles, type SlowProfile } from './kept.ts'
-import { type Meanwhile, Profile } from './profile.ts'
+import { Profile } from './profile.ts'
+import type { Meanwhile } from './profile-source.ts'
 import { Attempt, type AttemptOwner, type Sample } from './sample.ts'
 import { type SamplerUse, sampler } from './sampler.ts'
 import { SlowAttempts, type SlowRule } from './slow.ts'
-import { type Frame, placeOf } from './stacks.ts'
+import { type Frame, GARBAGE_COLLECTION, isOwn, placeOf } from './stacks.ts'
 
 /** What `startProfiler` asks for. */
 export interface ContinuousPlan {
@@ -211,7 +212,9 @@ export class TaskProfiler implements Profiler, AttemptOwner {
 }
 
 function placed(places: ReadonlyMap<Frame, number>): Held['place'] {
-  const [place] = [...places].sort(([, a], [, b]) => b - a)
+  // Garbage is collected, and microtasks are run, for somebody: a function of the app's own says more.
+  const rank = (frame: Frame) => (isOwn(frame) ? 0 : frame.name === GARBAGE_COLLECTION ? 2 : 1)
+  const [place] = [...places].sort(([a, held], [b, more]) => rank(a) - rank(b) || more - held)
   if (place === undefined) return undefined
   const { name, file, line } = place[0]
   return { name, file: file === '' ? undefined : file, line: line === 0 ? undefined : line }

@@ -1,7 +1,7 @@
-import type { Profile, ProfileRow } from './profile.ts'
+import type { ProfileFigures, ProfileRow } from './profile-source.ts'
 
 /** A table in the manner of Python's cProfile: what it calls tottime is `self`, its cumtime is `total`. */
-export function textOf(profile: Profile, rows: readonly ProfileRow[]): string {
+export function textOf(profile: ProfileFigures, rows: readonly ProfileRow[]): string {
   const { task, samples, attempts, seconds, busy, cpu, rate } = profile
   const of = task === undefined ? 'all tasks' : `task ${JSON.stringify(task)}`
   const lines = [

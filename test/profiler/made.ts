@@ -1,4 +1,5 @@
-import { type Measured, Profile, type ProfileSource } from '../../src/profiler/profile.ts'
+import { Profile } from '../../src/profiler/profile.ts'
+import type { Measured, ProfileSource } from '../../src/profiler/profile-source.ts'
 import { type Frame, StackTable } from '../../src/profiler/stacks.ts'
 
 const table = new StackTable()
