@@ -85,7 +85,7 @@ export class Sampler {
    * @throws AfterspanError ERR_AFTERSPAN_MISSING_PEER, ERR_AFTERSPAN_PROFILER.
    */
   use(rate: number): SamplerUse {
-    const use = { stop: () => void (this.#uses.delete(use) && this.#adjust()) }
+    const use = { stop: () => this.#stop(use) }
     this.#uses.set(use, rate)
     try {
       this.#adjust()
@@ -113,6 +113,16 @@ export class Sampler {
       // What runs here is no attempt's, whoever asks.
       time.runWithContext(NOBODY, () => this.#read(time, true, this.#rate))
     } catch {
+      selfHealth.caught('profiler')
+    }
+  }
+
+  #stop(use: SamplerUse): void {
+    if (!this.#uses.delete(use)) return
+    try {
+      this.#adjust()
+    } catch {
+      // At the rate of those that are left it could not begin anew.
       selfHealth.caught('profiler')
     }
   }
