@@ -16,6 +16,7 @@ export interface Done {
   readonly completed: number
   /** Why some are not; the first that was thrown. */
   readonly error: string | undefined
+  /** Until the last has its outcome. */
   readonly tasksPerSecond: number
   /** How long an attempt took, ms. */
   readonly run: number
@@ -42,7 +43,7 @@ class Account {
   readonly cpu = process.cpuUsage()
   readonly all: Promise<void>
   #over = () => {}
-  first = Number.NaN
+  readonly begun = performance.now()
   last = Number.NaN
   completed = 0
   error: string | undefined
@@ -75,7 +76,6 @@ app.get('/ping', (_req, res) => {
 })
 app.post('/tasks', (_req, res) => {
   const now = account
-  if (now !== undefined && Number.isNaN(now.first)) now.first = performance.now()
   const { id } = work.defer(job)
   // Before Afterspan's own listener: a task that holds the event loop may begin and end in that.
   res.prependOnceListener('finish', () => now?.answered.set(id, performance.now()))
@@ -109,15 +109,15 @@ serve({
 
   /** Resolves when every task of the turn has its outcome. */
   drained: async (): Promise<Done> => {
-    const { all, cpu, effects, runs } = account!
+    const { all, begun, cpu, effects, runs } = account!
     await all
     const { user, system } = process.cpuUsage(cpu)
-    const { completed, error, first, last } = account!
+    const { completed, error, last } = account!
     const sorted = effects.toSorted((a, b) => a - b)
     return {
       completed,
       error,
-      tasksPerSecond: (completed * 1000) / (last - first),
+      tasksPerSecond: (completed * 1000) / (last - begun),
       run: quantile(
         runs.toSorted((a, b) => a - b),
         0.5,

@@ -45,7 +45,7 @@ Times in ms. *Run* is how long an attempt takes, *effect* the time from the end 
 - **Work that computes: a worker thread.** \`/ping\` has ${p99('cpu', 'worker')} at p99 (idle ${idle('cpu', 'worker')}), against ${p99('cpu', 'sync')} in a synchronous handler. No task is faster for it, and a thread does one at a time: ${rate('cpu', 'worker')} with ${threads}, against ${rate('cpu', 'sync')}.
 - **\`async\` alone does nothing for it.** A function that computes holds the event loop whatever its name: ${p99('cpu', 'async')}. An \`await\` of something that is there already gives requests no turn.
 - **Slices help where a thread is too much.** With steps of 2 ms \`/ping\` has ${p99('cpu', 'slices')}. The CPU time is still that of the event loop: ${rate('cpu', 'slices')}, and requests wait for the step that runs. Give it \`concurrency: 1\`: a turn of the loop runs a step of *every* task that has begun,
-  so many at once hold it as long as one that is not sliced.
+  so many at once hold it longer than one that is not sliced.
 - **What is native is in threads already.** \`pbkdf2\`, \`zlib\`, \`sharp\` in their async forms need no worker: \`/ping\` ${p99('cpu', 'pool')}, ${rate('cpu', 'pool')}. Give such a task a \`concurrency\` below the number of cores: libuv's threads have no niceness, and file access and DNS wait for the same four.
 - **Synchronous is fine for what is over before a request could notice**: a millisecond, not twenty.
 

@@ -15,7 +15,7 @@ import {
 } from '../../examples/sync-vs-async/cells.ts'
 import { chart } from '../../examples/sync-vs-async/chart.ts'
 import { document } from '../../examples/sync-vs-async/document.ts'
-import type { Comparison, Figures } from '../../examples/sync-vs-async/measure.ts'
+import type { CellResult, Comparison, Figures } from '../../examples/sync-vs-async/measure.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const running = new Set<ChildProcess>()
@@ -57,11 +57,14 @@ const nameOf = ({ work, mode }: { work: Work; mode: Mode }) => `${WORKS[work]}/$
 describe('a run', { timeout: 180_000 }, () => {
   let run: Run
   let comparison: Comparison
-  const of = (work: Work, mode: Mode): Figures =>
-    comparison.cells.find((cell) => cell.work === work && cell.mode === mode)!.median!
+  const of = (work: Work, mode: Mode): CellResult =>
+    comparison.cells.find((cell) => cell.work === work && cell.mode === mode)!
+  /** Of the rounds: whatever else the machine does makes waits longer, never shorter. */
+  const least = (work: Work, mode: Mode, figure: keyof Figures) =>
+    Math.min(...of(work, mode).rounds.map((figures) => figures[figure]))
 
   beforeAll(async () => {
-    run = await compare('--rounds', '1', '--seconds', '1', '--json')
+    run = await compare('--rounds', '2', '--seconds', '0.5', '--json')
     expect(run.code, run.stderr).toBe(0)
     comparison = JSON.parse(run.stdout) as Comparison
   }, 180_000)
@@ -73,21 +76,25 @@ describe('a run', { timeout: 180_000 }, () => {
   })
 
   it('says on what it was made', () => {
-    expect(comparison).toMatchObject({ node: process.versions.node, rounds: 1, seconds: 1 })
+    expect(comparison).toMatchObject({ node: process.versions.node, rounds: 2, seconds: 0.5 })
     expect(run.stderr).toContain(`Node ${comparison.node}, ${comparison.cores} cores, ${comparison.date}.`)
   })
 
   it('has figures that are possible', () => {
-    for (const { median, ...cell } of comparison.cells) {
-      for (const [name, value] of Object.entries(median!)) expect(value, `${nameOf(cell)} ${name}`).toBeGreaterThan(0)
+    for (const { median, rounds, ...cell } of comparison.cells) {
+      for (const [name, value] of Object.entries(median!)) {
+        expect(value, `${nameOf(cell)} ${name}`).toBeGreaterThan(0)
+        const [first, second] = rounds.map((figures) => figures[name as keyof Figures])
+        expect(value).toBeCloseTo((first! + second!) / 2)
+      }
       const { effectP50, effectP95, pingP50, pingP99, pingMax, idleP50, idleP99, tasksPerSecond } = median!
       expect(effectP95).toBeGreaterThanOrEqual(effectP50)
       expect(pingP99).toBeGreaterThanOrEqual(pingP50)
       expect(pingMax).toBeGreaterThanOrEqual(pingP99)
       expect(idleP99).toBeGreaterThanOrEqual(idleP50)
-      // Requests go out within the second, the first of them an interval after its start.
-      expect(tasksPerSecond).toBeLessThan(TASKS_PER_SECOND * 1.1)
-      if (cell.work === 'cpu') expect(median!.cpu).toBeGreaterThan((0.5 * TASKS_PER_SECOND * TASK_MS) / 1000)
+      expect(tasksPerSecond).toBeLessThanOrEqual(TASKS_PER_SECOND)
+      // Half a second of tasks.
+      if (cell.work === 'cpu') expect(median!.cpu).toBeGreaterThan((0.5 * (TASKS_PER_SECOND / 2) * TASK_MS) / 1000)
     }
   })
 
@@ -118,18 +125,16 @@ describe('a run', { timeout: 180_000 }, () => {
     }
   })
 
-  // More is asked than one thread can do, so at any time a task runs, and holds the loop for its length or not at all. A
-  // machine that is busy makes waits longer, not shorter; the medians of those that do not wait stay far below.
+  // More is asked than one thread can do, so at any time a task runs, and holds the loop for its length or not at all.
   it.each<[Work, Mode]>([
     ['io', 'sync'],
     ['cpu', 'sync'],
     ['cpu', 'async'],
   ])('%s %s: /ping waits for a task', (work, mode) => {
-    const { pingP50, pingP99, pingMax, run } = of(work, mode)
-    const length = Math.min(run, TASK_MS)
-    expect(pingMax).toBeGreaterThan(0.9 * length)
-    expect(pingP99).toBeGreaterThan(0.75 * length)
-    expect(pingP50).toBeGreaterThan(0.2 * length)
+    const length = Math.min(least(work, mode, 'run'), TASK_MS)
+    expect(least(work, mode, 'pingMax')).toBeGreaterThan(0.9 * length)
+    expect(least(work, mode, 'pingP99')).toBeGreaterThan(0.75 * length)
+    expect(least(work, mode, 'pingP50')).toBeGreaterThan(0.2 * length)
   })
 
   it.each<[Work, Mode]>([
@@ -138,12 +143,12 @@ describe('a run', { timeout: 180_000 }, () => {
     ['cpu', 'pool'],
     ['cpu', 'worker'],
   ])('%s %s: /ping does not wait for a task', (work, mode) => {
-    expect(of(work, mode).pingP50).toBeLessThan(of(work, 'sync').pingP50 / 2)
+    expect(least(work, mode, 'pingP50')).toBeLessThan(least(work, 'sync', 'pingP50') / 2)
   })
 
   it('waits for many answers at once only where the handler is async', () => {
-    expect(of('io', 'async').tasksPerSecond).toBeGreaterThan(of('io', 'sync').tasksPerSecond)
-    expect(of('io', 'async').effectP50).toBeLessThan(of('io', 'sync').effectP50)
+    expect(least('io', 'async', 'effectP50')).toBeLessThan(least('io', 'sync', 'effectP50') / 2)
+    expect(of('io', 'async').median!.tasksPerSecond).toBeGreaterThan(of('io', 'sync').median!.tasksPerSecond)
   })
 
   it('makes a document and a chart with the figures, and nothing of the machine', () => {
