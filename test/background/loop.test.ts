@@ -86,8 +86,8 @@ describe('the growth of the heap in an attempt', () => {
       'task.heap.estimated': true,
     })
     expect(count).toBe(1)
-    // 24 bytes and more for each object, 8 for its place in the array.
-    expect(sum).toBeGreaterThan(20 * 16_384 * 24)
+    // 24 bytes and more for each object; a collection in between may have freed what was there before.
+    expect(sum).toBeGreaterThan(10 * 16_384 * 24)
     const [first, second] = tasks.spans('task grow')
     expect(first!.attributes).toMatchObject({ 'task.heap': sum, 'task.heap.estimated': true })
     expect(second!.attributes).not.toHaveProperty('task.heap')
