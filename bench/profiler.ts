@@ -40,7 +40,7 @@ export const profiler: Bench = {
   about:
     'Tasks with CPU, timers and file reads, 16 at once; CPU time with garbage collection, without and with, in one process.',
   async run({ quick }) {
-    const turns = quick ? 10 : 40
+    const turns = quick ? 6 : 20
     const rows = []
     for (const variant of Object.keys(VARIANTS) as Variant[]) {
       const label = VARIANTS[variant]
