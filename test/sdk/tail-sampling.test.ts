@@ -193,7 +193,7 @@ test('a trace that does not end is decided when it is too old', () => {
 })
 
 test('10,000 open traces are held, and beyond maxSpans the oldest is decided early and counted', () => {
-  const { kept, start, request } = set({ maxSpans: 15_000 })
+  const { kept, start, request } = set({ maxSpans: 15_000, slow: 600_000 })
   const before = { evicted: selfHealth.count(NAME, 'evicted'), error: selfHealth.count(NAME, 'error') }
   const servers = Array.from({ length: 10_000 }, () => request())
   for (const server of servers) start('query', server).end()
