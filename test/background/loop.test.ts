@@ -48,13 +48,14 @@ describe('a handler that holds the event loop before its first await', () => {
     ]
     await Promise.all(handles.map(({ outcome }) => outcome))
     for (const name of ['sync', 'throws', 'batch']) {
-      expect(await tasks.histogram('afterspan.task.blocked', { 'task.name': name })).toMatchObject({ count: 1 })
+      const { count, sum } = await tasks.histogram('afterspan.task.blocked', { 'task.name': name })
+      expect(count).toBe(1)
+      // Long enough to count, too short for an event or a line, unless the machine had no core for it.
+      const stalls = sum >= 0.05 ? 1 : 0
+      const events = tasks.spans(`task ${name}`)[0]!.events.filter((event) => event.name === 'event loop blocked')
+      expect(events).toHaveLength(stalls)
+      expect(lines.filter((line) => line.includes(`"${name}" held the event loop`))).toHaveLength(stalls)
     }
-    // Long enough to count, too short for an event or a line.
-    expect(tasks.spans().flatMap(({ events }) => events.filter(({ name }) => name === 'event loop blocked'))).toEqual(
-      [],
-    )
-    expect(lines.filter((line) => line.includes('event loop'))).toEqual([])
     await tasks.close()
   })
 
