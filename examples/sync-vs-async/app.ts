@@ -95,6 +95,8 @@ serve({
         if (error === undefined) resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
         else reject(error)
       })
+      // The clients close their connections. The app would do so at the very moment one is used again, now and then.
+      server.keepAliveTimeout = 0
     }),
 
   /** Starts threads and compiles code, which is not to be measured. */

@@ -15,7 +15,7 @@ export interface Pings {
 
 /** More than are busy at once where the app answers within 100 ms. */
 const CONNECTIONS = 32
-const agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS })
+let agent: http.Agent | undefined
 
 let pinging = false
 let pings: Promise<number[]> | undefined
@@ -23,6 +23,7 @@ let pings: Promise<number[]> | undefined
 serve({
   /** Pings alone. */
   async idle({ url, seconds }: { url: string; seconds: number }): Promise<Pings> {
+    agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS })
     // Node accepts one connection per turn of its event loop: those that are opened while tasks hold it would wait for many
     // turns, and the worst latencies would be theirs.
     await Promise.all(Array.from({ length: CONNECTIONS }, () => request('GET', `${url}/ping`)))
@@ -41,7 +42,9 @@ serve({
 
   async stop(): Promise<Pings> {
     pinging = false
-    return pingsOf(await pings!)
+    const all = pingsOf(await pings!)
+    agent?.destroy()
+    return all
   },
 })
 

@@ -32,6 +32,11 @@ export class HeapWindows {
     this.#foreground = foreground
   }
 
+  /** What this task does happens in a heap of its own, which is measured there. */
+  leaveOut(label: string): void {
+    this.#next.set(label, Number.POSITIVE_INFINITY)
+  }
+
   /** The handler is about to be called. */
   open(job: Deferral, now: number): void {
     if (now < (this.#next.get(job.label) ?? 0)) return

@@ -43,6 +43,11 @@ export class LoopWatch implements LoopSide {
     this.#blocking = new Blocking(clock, telemetry, figures, logger, () => this.#profiler)
   }
 
+  /** What this task does happens in a thread of its own. */
+  leaveOut(label: string): void {
+    this.#heap?.leaveOut(label)
+  }
+
   get profiler(): Profiler | undefined {
     return this.#profiler
   }

@@ -93,6 +93,11 @@ export class Tasks {
     return tasks.#clock
   }
 
+  /** For doors that run attempts elsewhere: this task's heap is not that of this thread. */
+  static runsElsewhere(tasks: Tasks, name: string): void {
+    tasks.#loop.leaveOut(tasks.#telemetry.names.tasks.label(name))
+  }
+
   /** For doors that run attempts elsewhere: what one of them used there. CPU in seconds, heap growth in bytes. */
   static used(tasks: Tasks, name: string, cpu: number | undefined, heap: number): void {
     tasks.#telemetry.used(name, cpu, heap)

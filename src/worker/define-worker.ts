@@ -138,7 +138,9 @@ export function defineWorker<P, R = unknown>(
     }
   }
   const concurrency = Math.min(taskOptions.concurrency ?? threads, threads)
-  return tasks.define<P>(name, run, { ...taskOptions, concurrency })
+  const task = tasks.define<P>(name, run, { ...taskOptions, concurrency })
+  Tasks.runsElsewhere(tasks, name)
+  return task
 }
 
 function moduleOf(url: URL | string): string {
