@@ -18,6 +18,8 @@ export interface BrakeInternals {
 interface Braked {
   resume(): void
   waitsFor(priority: Priority): boolean
+  /** Slots taken. */
+  readonly used: number
 }
 
 /** What holds tasks back beside their own limits: the governor, and the guard of the heap. */
@@ -40,6 +42,7 @@ export class Brakes {
       read: internals.heap ?? readHeap,
       resume,
       waits: () => waitsFor('low'),
+      rests: () => scheduler().used === 0,
     })
     // Only real time has a delay.
     const meter = internals.meter ?? (clock === systemClock ? realMeter : noMeter)

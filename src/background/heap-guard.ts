@@ -9,6 +9,11 @@ import { write } from './failure-log.ts'
 const EVERY = 200
 /** How far below its share it has to come before low tasks start again, as a share of the limit: else each start would cross it again. */
 const BELOW = 0.1
+/**
+ * After so long without any task running, one low task is started nevertheless, ms: where nothing runs, nothing is allocated, so V8 has no
+ * reason to collect what is garbage, and all would wait for ever.
+ */
+const AT_REST = 10_000
 /** At most one pair of lines in this time, ms. */
 const QUIET = 10_000
 
@@ -33,6 +38,8 @@ interface HeapGuardParts {
   readonly resume: () => void
   /** Whether a low task waits. */
   readonly waits: () => boolean
+  /** Whether no task runs. */
+  readonly rests: () => boolean
 }
 
 /**
@@ -43,6 +50,10 @@ export class HeapGuard implements Gate {
   readonly #parts: HeapGuardParts
   #guarded = false
   #nextLook = Number.NEGATIVE_INFINITY
+  /** Since when it has not seen a task run, clock ms; undefined while one does. */
+  #restsSince: number | undefined
+  /** One may start all the same. */
+  #one = false
   #said = { at: Number.NEGATIVE_INFINITY, open: false }
 
   constructor(parts: HeapGuardParts) {
@@ -52,10 +63,13 @@ export class HeapGuard implements Gate {
   admits(priority: Priority, now: number): boolean {
     if (priority !== 'low' || this.#parts.share === undefined) return true
     if (!this.#guarded && now >= this.#nextLook) this.#look(now)
-    return !this.#guarded
+    return !this.#guarded || this.#one
   }
 
-  started(): void {}
+  started(): void {
+    this.#one = false
+    this.#restsSince = undefined
+  }
 
   ended(): void {}
 
@@ -68,7 +82,7 @@ export class HeapGuard implements Gate {
   }
 
   #look(now: number): void {
-    const { clock, read, share = 1, waits, resume } = this.#parts
+    const { clock, read, share = 1, waits, rests, resume } = this.#parts
     this.#nextLook = now + EVERY
     const { used, limit } = read()
     const wasGuarded = this.#guarded
@@ -78,6 +92,11 @@ export class HeapGuard implements Gate {
     // The process has to live for it: a task waits.
     if (this.#guarded) clock.after(EVERY, () => this.#look(clock.now()))
     else if (wasGuarded) resume()
+    if (this.#guarded && rests()) this.#restsSince ??= now
+    else this.#restsSince = undefined
+    if (this.#restsSince === undefined || now - this.#restsSince < AT_REST) return
+    this.#one = true
+    resume()
   }
 
   #say(now: number, used: number): void {

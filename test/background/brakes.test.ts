@@ -223,6 +223,30 @@ describe('the governor', () => {
 describe('the guard of the heap', () => {
   const above = 'afterspan: the heap is at 95 % of its limit: tasks of priority low are not started'
 
+  test('starts one all the same when nothing has run for ten seconds, since nobody else would make V8 collect', async () => {
+    const { tasks, heap } = setUp()
+    heap.used = 95
+    const low = tasks.define('low', () => {}, { priority: 'low' })
+    const handles = [1, 2, 3].map(() => low.defer(undefined))
+    await tasks.clock.advance(9_000)
+    const states = () => handles.map(({ state }) => state)
+    expect(states()).toEqual(['ready', 'ready', 'ready'])
+    await tasks.clock.advance(1_500)
+    expect(states()).toEqual(['completed', 'ready', 'ready'])
+    await tasks.clock.advance(9_000)
+    expect(states()).toEqual(['completed', 'ready', 'ready'])
+    // Something else runs, and allocates.
+    const { handler, ends } = byHand()
+    tasks.define('medium', handler).defer(undefined)
+    await tasks.clock.advance(30_000)
+    expect(states()).toEqual(['completed', 'ready', 'ready'])
+    ends[0]!()
+    heap.used = 50
+    await tasks.settled()
+    expect(states()).toEqual(['completed', 'completed', 'completed'])
+    await closeNow(tasks)
+  })
+
   test('starts nothing of low priority above its share, until a tenth below, and loses nothing by it', async () => {
     const { tasks, heap, lines } = setUp()
     const low = () => tasks.defer('low', () => {}, { priority: 'low' })
