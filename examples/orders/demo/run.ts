@@ -15,7 +15,7 @@ import { Customers } from './customers.ts'
 import { checkTable, processTable, summary } from './report.ts'
 import { sweep } from './sweep.ts'
 import { type Evidence, isRight, TASKS, verify } from './verify.ts'
-import { interest, rowsOf, waterfall } from './waterfall.ts'
+import { interest, isWhole, rowsOf, waterfall } from './waterfall.ts'
 
 export interface DemoOptions {
   /** Stop sending after so many seconds, check, and end. Default: go on. */
@@ -239,11 +239,11 @@ class Demo {
     return wrong === 0 ? 0 : 1
   }
 
-  /** The most eventful trace. */
+  /** The most eventful trace of those that can be followed to their end: spans that a killed worker had not sent are lost with it. */
   #showTrace({ traces }: Customers): void {
     const { spans, jaeger } = this.#collector
     const all = traces.map(({ traceId, order }) => ({ traceId, order, rows: rowsOf(spans, traceId) }))
-    const best = all.filter(({ rows }) => rows.length > 0).sort((a, b) => interest(b.rows) - interest(a.rows))[0]
+    const best = all.filter(({ rows }) => isWhole(rows)).sort((a, b) => interest(b.rows) - interest(a.rows))[0]
     if (best === undefined) return
     const { traceId, order, rows } = best
     this.#screen.print(`One order, ${order}: ░ waits, █ runs`, '', ...waterfall(rows), '')

@@ -1,5 +1,6 @@
 import { duration, type Line, type Span } from '../../image-service/demo/table.ts'
 import type { SeenSpan } from './collector.ts'
+import { TASKS } from './verify.ts'
 
 interface Row {
   readonly span: SeenSpan
@@ -25,6 +26,11 @@ function walk(spans: readonly SeenSpan[], span: SeenSpan, depth: number): Row[] 
   )
   below.sort((a, b) => a.start - b.start)
   return [{ span, depth }, ...below.flatMap((next) => walk(spans, next, depth + 1))]
+}
+
+/** Whether the trace of a paid order goes to its end: of each task, the attempt that did it is there. */
+export function isWhole(rows: readonly Row[]): boolean {
+  return TASKS.every((task) => rows.some(({ span }) => span.name === `process ${task}` && !span.failed))
 }
 
 /** How much a trace has to show: an attempt that was made again after its process was killed, or that failed. */
