@@ -3,6 +3,7 @@ import type { Depth } from '../model/engine.ts'
 import type { Ledger } from '../model/ledger.ts'
 import type { DeferOptions, SchedulingOptions } from '../model/options.ts'
 import type { UndeclaredFigures } from '../model/undeclared.ts'
+import type { TaskMode } from '../model/words.ts'
 import type { TaskFigures } from '../stats/figures.ts'
 import type { TaskHandle } from './deferral.ts'
 import type { ForegroundFigures } from './foreground.ts'
@@ -87,5 +88,5 @@ export interface Snapshot {
   /** Requests and the event loop while tasks ran, and while none did; in the whole process. */
   readonly foreground: ForegroundFigures
   readonly total: TaskFigures
-  readonly tasks: readonly (TaskFigures & { readonly name: string })[]
+  readonly tasks: readonly (TaskFigures & { readonly name: string; readonly mode: TaskMode })[]
 }

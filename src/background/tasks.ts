@@ -25,7 +25,7 @@ import {
 } from '../model/options.ts'
 import type { Profiler, ProfilerHost } from '../model/profiler.ts'
 import type { Observer } from '../model/seam.ts'
-import { OTHER } from '../model/words.ts'
+import { OTHER, type TaskMode } from '../model/words.ts'
 import { Scheduler } from '../scheduler/scheduler.ts'
 import type { TaskQueue } from '../scheduler/task-queue.ts'
 import { Figures } from '../stats/figures.ts'
@@ -47,6 +47,7 @@ import { type EventName, Events, type Listener } from './events.ts'
 import { FailureLog, write } from './failure-log.ts'
 import type { Foreground } from './foreground.ts'
 import { LoopWatch } from './loop-watch.ts'
+import { checkMode, drained } from './modes.ts'
 import { Observers } from './observers.ts'
 import type { CloseOptions, EngineTask, Snapshot, Task, TasksOptions, WorkOptions } from './public.ts'
 import { currentScope, type Ending, inScope, type Scope } from './scope.ts'
@@ -319,6 +320,41 @@ export class Tasks {
     return job.handle
   }
 
+  /**
+   * Starts no more attempts of a task, until `resume`: deferrals are accepted and wait. What runs goes on. When the process
+   * shuts down, what waits of it is cancelled.
+   *
+   * @throws AfterspanError ERR_AFTERSPAN_UNKNOWN_TASK; ERR_AFTERSPAN_ENGINE where an engine runs it.
+   */
+  pause(name: string): void {
+    this.#setMode(name, 'paused')
+  }
+
+  /**
+   * Takes no more deferrals of a task, until `resume`: they are dropped with ERR_AFTERSPAN_DRAINING. What waits is run.
+   *
+   * @throws As `pause`.
+   */
+  drain(name: string): void {
+    this.#setMode(name, 'draining')
+  }
+
+  /**
+   * Ends what `pause` or `drain` began.
+   *
+   * @throws As `pause`.
+   */
+  resume(name: string): void {
+    this.#setMode(name, 'running')
+  }
+
+  #setMode(name: string, mode: TaskMode): void {
+    const queue = checkMode(name, this.#queues.get(name)?.queue, this.#engines.has(name))
+    if (queue.mode === mode) return
+    this.#scheduler.setMode(queue, mode)
+    if (queue.mode === mode) this.#events.mode(name, mode)
+  }
+
   /** Listens to what happens; the function that is returned stops it. A listener that throws is counted and harms nobody. */
   on<E extends EventName>(event: E, listener: Listener<E>): () => void {
     return this.#events.on(event, listener)
@@ -346,7 +382,7 @@ export class Tasks {
       })),
       undeclared: undeclaredWork.read(),
       foreground: this.#loop.foreground.read(),
-      ...this.#figures.read(ages),
+      ...this.#figures.read(ages, this.#modes()),
     }
   }
 
@@ -416,7 +452,7 @@ export class Tasks {
     }
     const scope = currentScope()
     const job = this.#newJob(queue, payload, handler, batch, options, scope, false)
-    const refusal = this.#refusal(scope)
+    const refusal = this.#refusal(scope) ?? drained(queue)
     const response = refusal === undefined ? scope?.response : undefined
     this.#scheduler.defer(job, response !== undefined, refusal)
     if (job.state === 'held') response?.add({ responseOver: (ending) => this.#responseOver(job, ending) })
@@ -527,6 +563,15 @@ export class Tasks {
     this.#telemetry.define(name)
     this.#figures.define(this.#telemetry.names.tasks.label(name))
     return this.#scheduler.task(name, this.#settings.plan)
+  }
+
+  /** By label, those that do not just run. */
+  #modes(): Map<string, TaskMode> {
+    const modes = new Map<string, TaskMode>()
+    for (const { queue } of this.#queues.values()) {
+      if (queue.mode !== 'running') modes.set(this.#telemetry.names.tasks.label(queue.name), queue.mode)
+    }
+    return modes
   }
 
   *#oldest(): Iterable<readonly [string, number]> {

@@ -1,0 +1,347 @@
+import { boundedText } from '../model/bounded-text.ts'
+import { describeError } from '../model/describe-error.ts'
+import type { Place } from '../model/profiler.ts'
+import type { AttemptEnd } from '../model/seam.ts'
+import type { Outcome } from '../model/words.ts'
+import { AttemptLog, type LoggedAttempt } from './attempt-log.ts'
+import { ErrorLog } from './error-log.ts'
+import { RECENT_SLOTS, RecentSketch, SLOT, SlotTimer } from './recent-sketch.ts'
+import { NO_QUANTILES, type Packed, type Quantiles, SlotSketch } from './slot-sketch.ts'
+
+/** How many parts a chart and the line beside a task have, with the one that has not ended. */
+export const PARTS = 60
+/** How many slots are a minute, the part of the chart of an hour. */
+const IN_MINUTE = 60_000 / SLOT
+const FAILED = 50
+
+export const MEASURES = ['wait', 'duration', 'effect'] as const
+type Measure = (typeof MEASURES)[number]
+type ByMeasure<T> = Record<Measure, T>
+
+/** What the history needs to know of a deferral. */
+export interface RecordedJob {
+  readonly id: string
+  /** From 1. */
+  readonly attempt: number
+  /** Of the latest attempt, ms. */
+  readonly wait: number
+  readonly origin: { readonly route: string | undefined } | undefined
+  /** Of the latest attempt that has ended; undefined where that was not sampled. */
+  readonly traceId: string | undefined
+  readonly error: unknown
+}
+
+/** What of a task goes up and down. */
+export interface Gauges {
+  readonly waiting: number
+  readonly running: number
+}
+
+/** How it held the event loop. Seconds. */
+export interface Blocked {
+  readonly seconds: number
+  readonly longest: number
+  readonly stalls: number
+  /** Where it was of late. */
+  readonly place: Place | undefined
+}
+
+/** What happened in a part of time. */
+class Counts {
+  completed = 0
+  failed = 0
+  cancelled = 0
+  dropped = 0
+  handed_off = 0
+  retries = 0
+  refused = 0
+  blocked: Blocked | undefined = undefined
+}
+
+/** A part of time that has ended. */
+interface Part extends Gauges {
+  /** undefined where nothing happened. */
+  readonly counts: Counts | undefined
+  readonly quantiles: ByMeasure<Quantiles> | undefined
+  /** Only of minutes. */
+  readonly durations: Packed | undefined
+}
+
+/** A deferral that has failed. */
+export interface FailedJob {
+  readonly id: string
+  /** Clock ms. */
+  readonly at: number
+  readonly attempts: number
+  /** Type and message, cut. */
+  readonly error: string
+  readonly traceId: string | undefined
+}
+
+/** The figures of one task in the last five minutes. */
+export interface RecentFigures extends Readonly<ByMeasure<Quantiles>> {
+  /** How many seconds they cover, at most 315. */
+  readonly seconds: number
+  readonly counts: Readonly<Counts>
+}
+
+/** The last parts of time, the oldest first; the last one has not ended. */
+export interface Chart {
+  /** When each part ends, clock ms. */
+  readonly times: readonly number[]
+  /** How long each took, ms. */
+  readonly lengths: readonly number[]
+  readonly parts: readonly (Gauges & {
+    readonly counts: Readonly<Counts>
+    readonly quantiles: Readonly<ByMeasure<Quantiles>>
+  })[]
+  readonly durations: SlotSketch
+}
+
+/**
+ * What happened to one task in the last hour: in parts of 15 seconds for 15 minutes and of a minute for the hour, each with its
+ * counts and quantiles. Nothing of it is done by a timer: parts end when something happens, or when somebody looks.
+ */
+export class TaskHistory {
+  readonly attempts = new AttemptLog()
+  readonly errors = new ErrorLog()
+  readonly #gauges: () => Gauges
+  readonly #timer: SlotTimer
+  readonly #recent: ByMeasure<RecentSketch> = {
+    wait: new RecentSketch(),
+    duration: new RecentSketch(),
+    effect: new RecentSketch(),
+  }
+  readonly #slots: Part[] = []
+  readonly #minutes: Part[] = []
+  readonly #failed: FailedJob[] = []
+  #live = new Counts()
+  #minute = new Counts()
+  #minuteSketches: ByMeasure<SlotSketch> | undefined
+  #slotsOfMinute = 0
+
+  /** @param gauges As they are now: those of a part of time are those of its end. */
+  constructor(now: number, gauges: () => Gauges) {
+    this.#gauges = gauges
+    this.#timer = new SlotTimer(now)
+  }
+
+  /** To be called before something changes: what has ended, ended before. */
+  advance(now: number): void {
+    const passed = this.#timer.passed(now)
+    for (let slot = Math.min(passed, PARTS * IN_MINUTE); slot > 0; slot--) this.#endSlot()
+  }
+
+  waited(job: RecordedJob): void {
+    this.#recent.wait.record(job.wait / 1000)
+  }
+
+  ended(job: RecordedJob, end: AttemptEnd, now: number): void {
+    const duration = end.duration / 1000
+    this.#recent.duration.record(duration)
+    let error: string | undefined
+    if (end.result === 'error' || end.result === 'timeout') {
+      const described = describeError(end.error)
+      this.errors.add(described, job.id, job.traceId, now)
+      error = boundedText(`${described.type}: ${described.message}`, 300)
+    }
+    const logged: LoggedAttempt = {
+      id: job.id,
+      attempt: job.attempt,
+      at: Date.now() - end.duration,
+      wait: job.wait / 1000,
+      duration,
+      result: end.result,
+      error,
+      route: job.origin?.route,
+      traceId: job.traceId,
+    }
+    this.attempts.add(logged, now)
+  }
+
+  /** @param effect Seconds; undefined where it is not known here. */
+  finished(job: RecordedJob, outcome: Outcome, effect: number | undefined, now: number): void {
+    this.#live[outcome]++
+    if (effect !== undefined) this.#recent.effect.record(effect)
+    if (outcome !== 'failed') return
+    const { type, message } = describeError(job.error)
+    const error = boundedText(`${type}: ${message}`, 300)
+    this.#failed.push({ id: job.id, at: now, attempts: job.attempt, error, traceId: job.traceId })
+    if (this.#failed.length > FAILED) this.#failed.shift()
+  }
+
+  retried(): void {
+    this.#live.retries++
+  }
+
+  retryRefused(): void {
+    this.#live.refused++
+  }
+
+  blocked(seconds: number, stall: boolean, place: Place | undefined): void {
+    this.#live.blocked = together(this.#live.blocked, { seconds, longest: seconds, stalls: stall ? 1 : 0, place })
+  }
+
+  /** The latest first. */
+  failed(): readonly FailedJob[] {
+    return this.#failed.toReversed()
+  }
+
+  recent(now: number): RecentFigures {
+    this.advance(now)
+    const slots = this.#slots.slice(-RECENT_SLOTS)
+    const counts = new Counts()
+    for (const slot of slots) if (slot.counts !== undefined) add(counts, slot.counts)
+    add(counts, this.#live)
+    const { wait, duration, effect } = this.#recent
+    return {
+      seconds: (slots.length * SLOT + this.#timer.elapsed(now)) / 1000,
+      counts,
+      wait: wait.quantiles(),
+      duration: duration.quantiles(),
+      effect: effect.quantiles(),
+    }
+  }
+
+  /** Completed and failed in each of the last parts of 15 seconds, the oldest first. */
+  sparkline(now: number): { completed: number[]; failed: number[] } {
+    this.advance(now)
+    const counts = [...this.#slots.map((slot) => slot.counts), this.#live]
+    const padding = new Array<undefined>(PARTS - counts.length).fill(undefined)
+    const line = (of: 'completed' | 'failed') => [...padding, ...counts].map((part) => part?.[of] ?? 0)
+    return { completed: line('completed'), failed: line('failed') }
+  }
+
+  /** Of 15 minutes in parts of 15 seconds, or of an hour in minutes. */
+  chart(now: number, hour: boolean): Chart {
+    this.advance(now)
+    const ended = hour ? this.#minutes : this.#slots
+    const length = hour ? SLOT * IN_MINUTE : SLOT
+    const elapsed = this.#timer.elapsed(now) + (hour ? this.#slotsOfMinute * SLOT : 0)
+    const live = this.#liveSketches(hour)
+    const counts = new Counts()
+    if (hour) add(counts, this.#minute)
+    add(counts, this.#live)
+    const last = { ...this.#gauges(), counts, quantiles: quantilesOf(live) }
+    const parts = ended.map((part) => ({
+      waiting: part.waiting,
+      running: part.running,
+      counts: part.counts ?? NOTHING,
+      quantiles: part.quantiles ?? NONE,
+    }))
+    return {
+      times: [...ended.map((_, index) => now - elapsed - (ended.length - 1 - index) * length), now],
+      lengths: [...ended.map(() => length), Math.max(elapsed, 1_000)],
+      parts: [...parts, last],
+      durations: this.#durations(hour),
+    }
+  }
+
+  #durations(hour: boolean): SlotSketch {
+    const sum = new SlotSketch()
+    const minutes = hour ? this.#minutes : this.#minutes.slice(-(PARTS / IN_MINUTE))
+    for (const { durations } of minutes) if (durations !== undefined) sum.merge(durations)
+    if (this.#minuteSketches !== undefined) sum.mergeLive(this.#minuteSketches.duration)
+    this.#recent.duration.addLive(sum)
+    return sum
+  }
+
+  #liveSketches(hour: boolean): ByMeasure<SlotSketch> {
+    const sketches = newSketches()
+    for (const measure of MEASURES) {
+      if (hour && this.#minuteSketches !== undefined) sketches[measure].mergeLive(this.#minuteSketches[measure])
+      this.#recent[measure].addLive(sketches[measure])
+    }
+    return sketches
+  }
+
+  #endSlot(): void {
+    const gauges = this.#gauges()
+    const sketches: ByMeasure<Packed | undefined> = {
+      wait: this.#recent.wait.close(),
+      duration: this.#recent.duration.close(),
+      effect: this.#recent.effect.close(),
+    }
+    const measured = MEASURES.some((measure) => sketches[measure] !== undefined)
+    const counts = isEmpty(this.#live) ? undefined : this.#live
+    if (measured) {
+      this.#minuteSketches ??= newSketches()
+      for (const measure of MEASURES) {
+        const packed = sketches[measure]
+        if (packed !== undefined) this.#minuteSketches[measure].merge(packed)
+      }
+    }
+    if (counts !== undefined) {
+      add(this.#minute, counts)
+      this.#live = new Counts()
+    }
+    const quantiles = measured ? each((measure) => quantilesOfPacked(sketches[measure])) : undefined
+    keep(this.#slots, { ...gauges, counts, quantiles, durations: undefined })
+    this.#slotsOfMinute++
+    if (this.#slotsOfMinute === IN_MINUTE) this.#endMinute(gauges)
+  }
+
+  #endMinute(gauges: Gauges): void {
+    const sketches = this.#minuteSketches
+    const counts = isEmpty(this.#minute) ? undefined : this.#minute
+    const quantiles = sketches === undefined ? undefined : quantilesOf(sketches)
+    keep(this.#minutes, { ...gauges, counts, quantiles, durations: sketches?.duration.pack() })
+    this.#slotsOfMinute = 0
+    if (counts !== undefined) this.#minute = new Counts()
+    if (sketches === undefined) return
+    // A task that nothing happens to needs none.
+    if (quantiles!.duration.count + quantiles!.wait.count + quantiles!.effect.count === 0)
+      this.#minuteSketches = undefined
+    else for (const measure of MEASURES) sketches[measure].clear()
+  }
+}
+
+const NOTHING: Readonly<Counts> = Object.freeze(new Counts())
+const NONE: Readonly<ByMeasure<Quantiles>> = Object.freeze(each(() => NO_QUANTILES))
+const scratch = new SlotSketch()
+
+function each<T>(make: (measure: Measure) => T): ByMeasure<T> {
+  return { wait: make('wait'), duration: make('duration'), effect: make('effect') }
+}
+
+function newSketches(): ByMeasure<SlotSketch> {
+  return each(() => new SlotSketch())
+}
+
+function quantilesOf(sketches: ByMeasure<SlotSketch>): ByMeasure<Quantiles> {
+  return each((measure) => sketches[measure].quantiles())
+}
+
+function quantilesOfPacked(packed: Packed | undefined): Quantiles {
+  if (packed === undefined) return NO_QUANTILES
+  scratch.clear()
+  scratch.merge(packed)
+  return scratch.quantiles()
+}
+
+/** The part that has not ended stands beside these. */
+function keep(parts: Part[], part: Part): void {
+  parts.push(part)
+  if (parts.length >= PARTS) parts.shift()
+}
+
+const COUNTED = ['completed', 'failed', 'cancelled', 'dropped', 'handed_off', 'retries', 'refused'] as const
+
+function isEmpty(counts: Counts): boolean {
+  return counts.blocked === undefined && COUNTED.every((key) => counts[key] === 0)
+}
+
+function add(to: Counts, more: Readonly<Counts>): void {
+  for (const key of COUNTED) to[key] += more[key]
+  if (more.blocked !== undefined) to.blocked = together(to.blocked, more.blocked)
+}
+
+function together(one: Blocked | undefined, other: Blocked): Blocked {
+  if (one === undefined) return other
+  return {
+    seconds: one.seconds + other.seconds,
+    longest: Math.max(one.longest, other.longest),
+    stalls: one.stalls + other.stalls,
+    place: other.place ?? one.place,
+  }
+}
