@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
-import { type Context, context } from '@opentelemetry/api'
+import { type Context, context, ROOT_CONTEXT } from '@opentelemetry/api'
 import { checkNumber, checkObject } from '../model/check.ts'
 import { type Clock, systemClock } from '../model/clock.ts'
 import type { Engine } from '../model/engine.ts'
@@ -24,7 +24,6 @@ import {
   type TaskPlan,
 } from '../model/options.ts'
 import type { Profiler, ProfilerHost } from '../model/profiler.ts'
-import type { Observer } from '../model/seam.ts'
 import { OTHER, type TaskMode } from '../model/words.ts'
 import { Scheduler } from '../scheduler/scheduler.ts'
 import type { TaskQueue } from '../scheduler/task-queue.ts'
@@ -46,6 +45,7 @@ import { EngineTasks, type Watch, type WatchedQueue } from './engine-tasks.ts'
 import { type EventName, Events, type Listener } from './events.ts'
 import { FailureLog, write } from './failure-log.ts'
 import type { Foreground } from './foreground.ts'
+import { Inspection } from './inspection.ts'
 import { LoopWatch } from './loop-watch.ts'
 import { checkMode, drained } from './modes.ts'
 import { Observers } from './observers.ts'
@@ -72,13 +72,15 @@ export class Tasks {
   readonly #telemetry: Telemetry
   readonly #figures: Figures
   readonly #events = new Events()
-  readonly #observers: Observer<Deferral>
+  readonly #observers: Observers
   readonly #loop: LoopWatch
   readonly #startProfiler: ((tasks: Tasks) => void) | undefined
   readonly #queues = new Map<string, { queue: TaskQueue<Deferral>; defined: boolean }>()
   readonly #idPrefix = `${randomBytes(6).toString('hex')}-`
   readonly #cancel = (job: Deferral, reason: unknown) => this.#scheduler.cancel(job, reason)
   readonly #engines: EngineTasks
+  readonly #handlers = new Set<Handler<never>>()
+  #inspection: Inspection | undefined
   readonly #ends: (() => Promise<unknown>)[] = []
   #seq = 0
   /** Clock ms from which on nothing new is accepted; Infinity as long as it is open. */
@@ -111,6 +113,12 @@ export class Tasks {
   static attachProfiler(tasks: Tasks, make: (host: ProfilerHost) => Profiler): () => void {
     tasks.#loop.attach(make)
     return () => tasks.#loop.detach()
+  }
+
+  /** For doors that show the work to people. */
+  static inspect(tasks: Tasks): Inspection {
+    tasks.#inspection ??= tasks.#inspect()
+    return tasks.#inspection
   }
 
   /** For doors that look on while the app's own workers run the jobs of an engine. */
@@ -203,6 +211,7 @@ export class Tasks {
     const { engine } = plan
     if (engine !== undefined) return this.#defineOnEngine<P>(name, handler as Handler<never>, plan, engine)
     const queue = this.#defineQueue(name, plan)
+    this.#handlers.add(handler as Handler<never>)
     const defer = (payload?: P, deferOptions?: DeferOptions) =>
       this.#defer(queue, payload, handler as Handler<never>, undefined, deferOptions)
     return Object.freeze({ name, defer }) as Task<P>
@@ -520,6 +529,27 @@ export class Tasks {
       'ERR_AFTERSPAN_CLOSED',
       'Dropped: tasks.close() was called, or the process is shutting down.',
     )
+  }
+
+  #inspect(): Inspection {
+    const inspection = new Inspection({
+      clock: this.#clock,
+      scheduler: this.#scheduler,
+      figures: this.#figures,
+      foreground: this.#loop.foreground,
+      queues: () => [...this.#queues.values()].map(({ queue }) => queue),
+      labelOf: (name) => this.#telemetry.names.tasks.label(name),
+      isDefined: (handler) => this.#handlers.has(handler),
+      again: ({ task, payload, handler, batchWork, options, previous }, scope) => {
+        const defer = () => this.#newJob(task, payload, handler, batchWork, options, scope, false)
+        const job = context.with(ROOT_CONTEXT, defer)
+        job.trace.previous = previous
+        this.#scheduler.defer(job, false, this.#refusal(undefined) ?? drained(task))
+        return job
+      },
+    })
+    this.#observers.inspection = inspection
+    return inspection
   }
 
   #newJob(

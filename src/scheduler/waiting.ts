@@ -52,10 +52,19 @@ export function waitingPage<J extends Job>(
   return { jobs: page.map(({ job }) => job), next: found.length > limit ? page.at(-1)?.cursor : undefined }
 }
 
-/** The job of this id that waits; a walk over all that do. */
-export function findWaiting<J extends Job>(waiting: Waiting<J>, id: string): J | undefined {
-  for (const { jobs } of sectionsOf(waiting)) for (const job of jobs) if (job.id === id) return job
-  return undefined
+/** The job of this id that waits, of any of these tasks; a walk over all that do. */
+export function findWaiting<J extends Job>(tasks: Iterable<Waiting<J>>, id: string): J | undefined {
+  const found = (jobs: Iterable<J>) => {
+    for (const job of jobs) if (job.id === id && job.state !== 'running') return job
+    return undefined
+  }
+  let all: Waiting<J> | undefined
+  for (const waiting of tasks) {
+    all = waiting
+    const job = found(waiting.task.offered) ?? found(waiting.task.readyJobs())
+    if (job !== undefined) return job
+  }
+  return all && (found(all.timed.jobs()) ?? found(all.held.jobs()))
 }
 
 function sectionsOf<J extends Job>({ task, timed, held }: Waiting<J>): Section<J>[] {
