@@ -188,19 +188,24 @@ export class TaskHistory {
   }
 
   recent(now: number): RecentFigures {
-    this.advance(now)
-    const slots = this.#slots.slice(-RECENT_SLOTS)
-    const counts = new Counts()
-    for (const slot of slots) if (slot.counts !== undefined) add(counts, slot.counts)
-    add(counts, this.#live)
+    const counts = this.recentCounts(now)
     const { wait, duration, effect } = this.#recent
     return {
-      seconds: (slots.length * SLOT + this.#timer.elapsed(now)) / 1000,
+      seconds: (Math.min(this.#slots.length, RECENT_SLOTS) * SLOT + this.#timer.elapsed(now)) / 1000,
       counts,
       wait: wait.quantiles(),
       duration: duration.quantiles(),
       effect: effect.quantiles(),
     }
+  }
+
+  /** What happened in the last five minutes. */
+  recentCounts(now: number): Readonly<Counts> {
+    this.advance(now)
+    const counts = new Counts()
+    for (const slot of this.#slots.slice(-RECENT_SLOTS)) if (slot.counts !== undefined) add(counts, slot.counts)
+    add(counts, this.#live)
+    return counts
   }
 
   /** Completed and failed in each of the last parts of 15 seconds, the oldest first. */
