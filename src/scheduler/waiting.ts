@@ -124,5 +124,7 @@ function compare(one: readonly number[], other: readonly number[]): number {
 /** Section, and the place in it, of the last job of the page before. */
 function cursorOf(after: string | undefined): [number, ...number[]] {
   const numbers = (after ?? '').split('_').map(Number)
-  return numbers.length === 3 && numbers.every(Number.isFinite) ? (numbers as [number, number, number]) : [0]
+  const [section = -1] = numbers
+  const known = numbers.length === 3 && numbers.every(Number.isFinite) && Number.isInteger(section) && section >= 0
+  return known ? (numbers as [number, number, number]) : [0]
 }

@@ -3,6 +3,8 @@ import { bytesOf } from './kept-span.ts'
 
 /** One trace may have so many spans, and links to so many others; the rest is counted, or left out. */
 const SPANS_PER_TRACE = 500
+/** So many more, where they are requests: they come last, and say when the response was over. A client may send one id with all. */
+const REQUESTS_PER_TRACE = 50
 const LINKS_PER_TRACE = 200
 /** A trace is shown with so many others that are linked to it: a batch may be linked to thousands. */
 const NEIGHBOURS = 50
@@ -52,7 +54,8 @@ export class KeptTraces {
 
   add(span: KeptSpan, notable: boolean): void {
     const entry = this.#of(span.traceId)
-    if (entry.spans.length >= SPANS_PER_TRACE) entry.missing++
+    const limit = span.kind === 'server' ? SPANS_PER_TRACE + REQUESTS_PER_TRACE : SPANS_PER_TRACE
+    if (entry.spans.length >= limit) entry.missing++
     else {
       entry.spans.push(span)
       this.#spans++

@@ -111,7 +111,7 @@ export class RecentSpans implements SpanProcessor, RecentTraces {
     }
     const known = new Set(all.map(({ spanId }) => spanId))
     const absent = all.filter(({ parent, remoteParent }) => parent !== undefined && !remoteParent && !known.has(parent))
-    return { traceId, spans: all, missing: missing + new Set(absent.map(({ parent }) => parent)).size }
+    return { traceId, spans: all, missing: Math.max(missing, new Set(absent.map(({ parent }) => parent)).size) }
   }
 
   kept(): { spans: number; traces: number; bytes: number; limit: number } {

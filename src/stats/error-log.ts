@@ -47,7 +47,7 @@ export class ErrorLog {
   add(error: ErrorDescription, id: string, traceId: string | undefined, now: number): void {
     const minute = Math.floor(now / MINUTE)
     const type = boundedText(error.type, 100)
-    const entry = this.#types.get(type) ?? this.#types.get(this.#named(type, minute))
+    const entry = this.#types.get(type) ?? this.#types.get(this.#named(type, now))
     const isNew = entry === undefined
     if (isNew || now - entry.exampleAt >= EXAMPLE_EVERY) {
       const example: ErrorExample = {
@@ -59,7 +59,7 @@ export class ErrorLog {
       if (isNew) {
         const counts = new Uint32Array(MINUTES)
         counts[minute % MINUTES] = 1
-        this.#types.set(this.#named(type, minute), { counts, minute, lastAt: now, example, exampleAt: now })
+        this.#types.set(this.#named(type, now), { counts, minute, lastAt: now, example, exampleAt: now })
         return
       }
       entry.example = example
@@ -85,9 +85,9 @@ export class ErrorLog {
   }
 
   /** The type, or `_other` where there are too many that were seen in the last hour. */
-  #named(type: string, minute: number): string {
+  #named(type: string, now: number): string {
     if (this.#types.size < TYPES) return type
-    for (const [known, { minute: last }] of this.#types) if (minute - last >= MINUTES) this.#types.delete(known)
+    for (const [known, { lastAt }] of this.#types) if (now - lastAt >= MINUTES * MINUTE) this.#types.delete(known)
     return this.#types.size < TYPES ? type : OTHER
   }
 }

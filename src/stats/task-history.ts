@@ -5,6 +5,7 @@ import type { AttemptEnd } from '../model/seam.ts'
 import type { Outcome } from '../model/words.ts'
 import { AttemptLog, type LoggedAttempt } from './attempt-log.ts'
 import { ErrorLog } from './error-log.ts'
+import { add, Counts, isEmpty, together } from './history-counts.ts'
 import { RECENT_SLOTS, RecentSketch, SLOT, SlotTimer } from './recent-sketch.ts'
 import { NO_QUANTILES, type Packed, type Quantiles, SlotSketch } from './slot-sketch.ts'
 
@@ -35,27 +36,6 @@ export interface RecordedJob {
 export interface Gauges {
   readonly waiting: number
   readonly running: number
-}
-
-/** How it held the event loop. Seconds. */
-export interface Blocked {
-  readonly seconds: number
-  readonly longest: number
-  readonly stalls: number
-  /** Where it was of late. */
-  readonly place: Place | undefined
-}
-
-/** What happened in a part of time. */
-class Counts {
-  completed = 0
-  failed = 0
-  cancelled = 0
-  dropped = 0
-  handed_off = 0
-  retries = 0
-  refused = 0
-  blocked: Blocked | undefined = undefined
 }
 
 /** A part of time that has ended. */
@@ -328,25 +308,4 @@ function quantilesOfPacked(packed: Packed | undefined): Quantiles {
 function keep(parts: Part[], part: Part): void {
   parts.push(part)
   if (parts.length >= PARTS) parts.shift()
-}
-
-const COUNTED = ['completed', 'failed', 'cancelled', 'dropped', 'handed_off', 'retries', 'refused'] as const
-
-function isEmpty(counts: Counts): boolean {
-  return counts.blocked === undefined && COUNTED.every((key) => counts[key] === 0)
-}
-
-function add(to: Counts, more: Readonly<Counts>): void {
-  for (const key of COUNTED) to[key] += more[key]
-  if (more.blocked !== undefined) to.blocked = together(to.blocked, more.blocked)
-}
-
-function together(one: Blocked | undefined, other: Blocked): Blocked {
-  if (one === undefined) return other
-  return {
-    seconds: one.seconds + other.seconds,
-    longest: Math.max(one.longest, other.longest),
-    stalls: one.stalls + other.stalls,
-    place: other.place ?? one.place,
-  }
 }
