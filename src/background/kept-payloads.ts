@@ -46,6 +46,15 @@ export class KeptPayloads<J extends { readonly id: string; readonly payload: unk
  * class may hold the whole app. No code of the payload's own runs: a getter is not plain data.
  */
 export function sizeOf(payload: unknown): number | undefined {
+  try {
+    return measured(payload)
+  } catch {
+    // A proxy.
+    return undefined
+  }
+}
+
+function measured(payload: unknown): number | undefined {
   const seen = new Set<object>()
   const queue: unknown[] = [payload]
   let bytes = 0

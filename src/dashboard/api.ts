@@ -92,7 +92,7 @@ export class Api {
   }
 
   #latest(): string {
-    const at = performance.now()
+    const at = this.#source.inspection.clock.now()
     if (this.#now === undefined || at - this.#now.at > FRESH)
       this.#now = { at, text: JSON.stringify(nowOf(this.#source)) }
     return this.#now.text
