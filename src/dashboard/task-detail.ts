@@ -1,6 +1,7 @@
 import type { LoggedAttempt } from '../stats/attempt-log.ts'
-import type { Quantiles, SlotSketch } from '../stats/slot-sketch.ts'
-import { type Chart, MEASURES } from '../stats/task-history.ts'
+import { MEASURES, type Percentiles } from '../stats/part-ring.ts'
+import type { SlotSketch } from '../stats/slot-sketch.ts'
+import type { Chart } from '../stats/task-history.ts'
 import { clean } from '../telemetry/names.ts'
 import { rowOf } from './now.ts'
 import type { AttemptRow, Line, TaskDetail } from './protocol.ts'
@@ -71,8 +72,8 @@ function attemptRow({ id, attempt, at, wait, duration, result, error, route, tra
 function chartsOf({ times, lengths, parts }: Chart, epochSeconds: (moment: number) => number): TaskDetail['charts'] {
   const perSecond = (of: 'completed' | 'failed' | 'retries'): Line =>
     parts.map(({ counts }, index) => counts[of] / (lengths[index]! / 1000))
-  const quantile = (measure: (typeof MEASURES)[number], q: keyof Quantiles): Line =>
-    parts.map(({ quantiles }) => quantiles[measure][q])
+  const quantile = (measure: (typeof MEASURES)[number], q: keyof Percentiles): Line =>
+    parts.map(({ percentiles }) => percentiles[measure][q])
   const [wait, duration, effect] = MEASURES.map((measure) => ({
     p50: quantile(measure, 'p50'),
     p95: quantile(measure, 'p95'),

@@ -53,7 +53,7 @@ export function keptSpan(span: ReadableSpan): KeptSpan {
 
 /** Roughly what it takes in memory, bytes. */
 export function bytesOf({ name, error, attributes, events, links }: KeptSpan): number {
-  let bytes = 400 + name.length + (error?.length ?? 0) + 80 * links.length + bytesOfTexts(attributes)
+  let bytes = 450 + name.length + (error?.length ?? 0) + 80 * links.length + bytesOfTexts(attributes)
   for (const event of events) bytes += 100 + event.name.length + bytesOfTexts(event.attributes)
   return bytes
 }
@@ -94,6 +94,6 @@ function textOf(value: unknown): string {
 /** Characters that are not Latin take two bytes each; keys are shared. */
 function bytesOfTexts(attributes: KeptSpan['attributes']): number {
   let bytes = 16
-  for (const [, value] of attributes) bytes += 60 + value.length
+  for (const [, value] of attributes) bytes += 75 + value.length
   return bytes
 }

@@ -14,7 +14,7 @@ import { KeptTraces } from './kept-traces.ts'
 import type { ReadableSpan, SpanProcessor } from './sdk-types.ts'
 
 export interface RecentSpansOptions {
-  /** How much memory the spans may take, in bytes: 100,000 to 1,000,000,000. Default 8,000,000: about 8,000 spans. */
+  /** How much memory the spans may take, in bytes: 100,000 to 1,000,000,000. Default 8,000,000: about 5,500 spans. */
   readonly maxBytes?: number
   /** From when on a request is slow, in ms: 0 to 2^31 - 1. Default 1,000. Slow ones, and failures, are kept the longest. */
   readonly slow?: number

@@ -20,7 +20,7 @@ const LATEST = 20
 /** The slowest are kept for each part of the hour, so that those of the last quarter can be told too. ms. */
 const PART = 300_000
 const PARTS = 13
-const SLOWEST = 10
+const SLOWEST = 5
 
 /** The latest and the slowest attempts of one task, of the last hour. */
 export class AttemptLog {

@@ -21,7 +21,7 @@ export class Counts {
   blocked: Blocked | undefined = undefined
 }
 
-const COUNTED = ['completed', 'failed', 'cancelled', 'dropped', 'handed_off', 'retries', 'refused'] as const
+export const COUNTED = ['completed', 'failed', 'cancelled', 'dropped', 'handed_off', 'retries', 'refused'] as const
 
 export function isEmpty(counts: Counts): boolean {
   return counts.blocked === undefined && COUNTED.every((key) => counts[key] === 0)

@@ -6,18 +6,22 @@ import type { Outcome } from '../model/words.ts'
 import { AttemptLog, type LoggedAttempt } from './attempt-log.ts'
 import { ErrorLog } from './error-log.ts'
 import { add, Counts, isEmpty, together } from './history-counts.ts'
+import {
+  type ByMeasure,
+  each,
+  type Gauges,
+  MEASURES,
+  PARTS,
+  type Part,
+  PartRing,
+  type Percentiles,
+} from './part-ring.ts'
 import { RECENT_SLOTS, RecentSketch, SLOT, SlotTimer } from './recent-sketch.ts'
 import { NO_QUANTILES, type Packed, type Quantiles, SlotSketch } from './slot-sketch.ts'
 
-/** How many parts a chart and the line beside a task have, with the one that has not ended. */
-export const PARTS = 60
 /** How many slots are a minute, the part of the chart of an hour. */
 const IN_MINUTE = 60_000 / SLOT
-const FAILED = 50
-
-export const MEASURES = ['wait', 'duration', 'effect'] as const
-type Measure = (typeof MEASURES)[number]
-type ByMeasure<T> = Record<Measure, T>
+const FAILED = 20
 
 /** What the history needs to know of a deferral. */
 export interface RecordedJob {
@@ -30,21 +34,6 @@ export interface RecordedJob {
   /** Of the latest attempt that has ended; undefined where that was not sampled. */
   readonly traceId: string | undefined
   readonly error: unknown
-}
-
-/** What of a task goes up and down. */
-export interface Gauges {
-  readonly waiting: number
-  readonly running: number
-}
-
-/** A part of time that has ended. */
-interface Part extends Gauges {
-  /** undefined where nothing happened. */
-  readonly counts: Counts | undefined
-  readonly quantiles: ByMeasure<Quantiles> | undefined
-  /** Only of minutes. */
-  readonly durations: Packed | undefined
 }
 
 /** A deferral that has failed. */
@@ -71,10 +60,7 @@ export interface Chart {
   readonly times: readonly number[]
   /** How long each took, ms. */
   readonly lengths: readonly number[]
-  readonly parts: readonly (Gauges & {
-    readonly counts: Readonly<Counts>
-    readonly quantiles: Readonly<ByMeasure<Quantiles>>
-  })[]
+  readonly parts: readonly Part[]
   readonly durations: SlotSketch
 }
 
@@ -92,8 +78,10 @@ export class TaskHistory {
     duration: new RecentSketch(),
     effect: new RecentSketch(),
   }
-  readonly #slots: Part[] = []
-  readonly #minutes: Part[] = []
+  readonly #slots = new PartRing()
+  readonly #minutes = new PartRing()
+  /** Of the same minutes. */
+  readonly #durationsOfMinutes: (Packed | undefined)[] = []
   readonly #failed: FailedJob[] = []
   #live = new Counts()
   #minute = new Counts()
@@ -171,7 +159,7 @@ export class TaskHistory {
     const counts = this.recentCounts(now)
     const { wait, duration, effect } = this.#recent
     return {
-      seconds: (Math.min(this.#slots.length, RECENT_SLOTS) * SLOT + this.#timer.elapsed(now)) / 1000,
+      seconds: (Math.min(this.#slots.size, RECENT_SLOTS) * SLOT + this.#timer.elapsed(now)) / 1000,
       counts,
       wait: wait.quantiles(),
       duration: duration.quantiles(),
@@ -183,7 +171,7 @@ export class TaskHistory {
   recentCounts(now: number): Readonly<Counts> {
     this.advance(now)
     const counts = new Counts()
-    for (const slot of this.#slots.slice(-RECENT_SLOTS)) if (slot.counts !== undefined) add(counts, slot.counts)
+    for (const slot of this.#slots.last(RECENT_SLOTS)) add(counts, slot.counts)
     add(counts, this.#live)
     return counts
   }
@@ -191,7 +179,7 @@ export class TaskHistory {
   /** Completed and failed in each of the last parts of 15 seconds, the oldest first. */
   sparkline(now: number): { completed: number[]; failed: number[] } {
     this.advance(now)
-    const counts = [...this.#slots.map((slot) => slot.counts), this.#live]
+    const counts = [...this.#slots.last().map((slot) => slot.counts), this.#live]
     const padding = new Array<undefined>(PARTS - counts.length).fill(undefined)
     const line = (of: 'completed' | 'failed') => [...padding, ...counts].map((part) => part?.[of] ?? 0)
     return { completed: line('completed'), failed: line('failed') }
@@ -200,32 +188,25 @@ export class TaskHistory {
   /** Of 15 minutes in parts of 15 seconds, or of an hour in minutes. */
   chart(now: number, hour: boolean): Chart {
     this.advance(now)
-    const ended = hour ? this.#minutes : this.#slots
+    const ended = (hour ? this.#minutes : this.#slots).last()
     const length = hour ? SLOT * IN_MINUTE : SLOT
     const elapsed = this.#timer.elapsed(now) + (hour ? this.#slotsOfMinute * SLOT : 0)
-    const live = this.#liveSketches(hour)
     const counts = new Counts()
     if (hour) add(counts, this.#minute)
     add(counts, this.#live)
-    const last = { ...this.#gauges(), counts, quantiles: quantilesOf(live) }
-    const parts = ended.map((part) => ({
-      waiting: part.waiting,
-      running: part.running,
-      counts: part.counts ?? NOTHING,
-      quantiles: part.quantiles ?? NONE,
-    }))
+    const live = { ...this.#gauges(), counts, percentiles: percentilesOf(this.#liveSketches(hour)) }
     return {
       times: [...ended.map((_, index) => now - elapsed - (ended.length - 1 - index) * length), now],
       lengths: [...ended.map(() => length), Math.max(elapsed, 1_000)],
-      parts: [...parts, last],
+      parts: [...ended, live],
       durations: this.#durations(hour),
     }
   }
 
   #durations(hour: boolean): SlotSketch {
     const sum = new SlotSketch()
-    const minutes = hour ? this.#minutes : this.#minutes.slice(-(PARTS / IN_MINUTE))
-    for (const { durations } of minutes) if (durations !== undefined) sum.merge(durations)
+    const minutes = this.#durationsOfMinutes.slice(hour ? 0 : -PARTS / IN_MINUTE)
+    for (const durations of minutes) if (durations !== undefined) sum.merge(durations)
     if (this.#minuteSketches !== undefined) sum.mergeLive(this.#minuteSketches.duration)
     this.#recent.duration.addLive(sum)
     return sum
@@ -247,65 +228,53 @@ export class TaskHistory {
       duration: this.#recent.duration.close(),
       effect: this.#recent.effect.close(),
     }
-    const measured = MEASURES.some((measure) => sketches[measure] !== undefined)
-    const counts = isEmpty(this.#live) ? undefined : this.#live
-    if (measured) {
+    if (MEASURES.some((measure) => sketches[measure] !== undefined)) {
       this.#minuteSketches ??= newSketches()
       for (const measure of MEASURES) {
         const packed = sketches[measure]
         if (packed !== undefined) this.#minuteSketches[measure].merge(packed)
       }
     }
-    if (counts !== undefined) {
+    const counts = this.#live
+    if (!isEmpty(counts)) {
       add(this.#minute, counts)
       this.#live = new Counts()
     }
-    const quantiles = measured ? each((measure) => quantilesOfPacked(sketches[measure])) : undefined
-    keep(this.#slots, { ...gauges, counts, quantiles, durations: undefined })
+    this.#slots.push({ ...gauges, counts, percentiles: each((measure) => percentilesOfPacked(sketches[measure])) })
     this.#slotsOfMinute++
     if (this.#slotsOfMinute === IN_MINUTE) this.#endMinute(gauges)
   }
 
   #endMinute(gauges: Gauges): void {
     const sketches = this.#minuteSketches
-    const counts = isEmpty(this.#minute) ? undefined : this.#minute
-    const quantiles = sketches === undefined ? undefined : quantilesOf(sketches)
-    keep(this.#minutes, { ...gauges, counts, quantiles, durations: sketches?.duration.pack() })
+    const counts = this.#minute
+    const percentiles = sketches === undefined ? NONE : percentilesOf(sketches)
+    this.#minutes.push({ ...gauges, counts, percentiles })
+    this.#durationsOfMinutes.push(sketches?.duration.pack())
+    if (this.#durationsOfMinutes.length > this.#minutes.size) this.#durationsOfMinutes.shift()
     this.#slotsOfMinute = 0
-    if (counts !== undefined) this.#minute = new Counts()
+    if (!isEmpty(counts)) this.#minute = new Counts()
     if (sketches === undefined) return
     // A task that nothing happens to needs none.
-    if (quantiles!.duration.count + quantiles!.wait.count + quantiles!.effect.count === 0)
-      this.#minuteSketches = undefined
+    if (MEASURES.every((measure) => sketches[measure].count === 0)) this.#minuteSketches = undefined
     else for (const measure of MEASURES) sketches[measure].clear()
   }
 }
 
-const NOTHING: Readonly<Counts> = Object.freeze(new Counts())
-const NONE: Readonly<ByMeasure<Quantiles>> = Object.freeze(each(() => NO_QUANTILES))
+const NONE: Readonly<ByMeasure<Percentiles>> = Object.freeze(each(() => NO_QUANTILES))
 const scratch = new SlotSketch()
-
-function each<T>(make: (measure: Measure) => T): ByMeasure<T> {
-  return { wait: make('wait'), duration: make('duration'), effect: make('effect') }
-}
 
 function newSketches(): ByMeasure<SlotSketch> {
   return each(() => new SlotSketch())
 }
 
-function quantilesOf(sketches: ByMeasure<SlotSketch>): ByMeasure<Quantiles> {
+function percentilesOf(sketches: ByMeasure<SlotSketch>): ByMeasure<Percentiles> {
   return each((measure) => sketches[measure].quantiles())
 }
 
-function quantilesOfPacked(packed: Packed | undefined): Quantiles {
+function percentilesOfPacked(packed: Packed | undefined): Percentiles {
   if (packed === undefined) return NO_QUANTILES
   scratch.clear()
   scratch.merge(packed)
   return scratch.quantiles()
-}
-
-/** The part that has not ended stands beside these. */
-function keep(parts: Part[], part: Part): void {
-  parts.push(part)
-  if (parts.length >= PARTS) parts.shift()
 }

@@ -126,11 +126,11 @@ test.each([false, true])('each part of a chart has the counts and quantiles of i
       .filter(({ at }) => at >= from && at < until)
       .map(({ seconds }) => seconds)
       .sort(by)
-    const { counts, quantiles } = parts[index]!
+    const { counts, percentiles } = parts[index]!
     expect(counts.completed).toBe(sorted.length)
     completed += counts.completed
-    near(quantiles.duration.p50, sorted, 0.5)
-    near(quantiles.duration.p95, sorted, 0.95)
+    near(percentiles.duration.p50, sorted, 0.5)
+    near(percentiles.duration.p95, sorted, 0.95)
   })
   expect(completed).toBeGreaterThan(hour ? 3_500 : 880)
 })
