@@ -75,14 +75,15 @@ export class KeptTraces {
     return [...this.#entries.values()].reverse()
   }
 
-  /** Those that are linked to it, in either direction. */
-  neighbours(entry: { readonly traceId: string; readonly links: ReadonlySet<string> }): KeptTrace[] {
-    const found = new Set<Entry>(this.#linkedFrom.get(entry.traceId))
-    for (const traceId of entry.links) {
-      const other = this.#entries.get(traceId)
-      if (other !== undefined) found.add(other)
-    }
-    return [...found].slice(0, NEIGHBOURS)
+  /** Ids of those that are linked to a trace, in either direction. */
+  neighbours(traceId: string): string[] {
+    const from = [...(this.#linkedFrom.get(traceId) ?? [])].map((entry) => entry.traceId)
+    return [...from, ...(this.#entries.get(traceId)?.links ?? [])].slice(0, NEIGHBOURS)
+  }
+
+  /** Whether one that is kept has a link to it. */
+  isLinkedTo(traceId: string): boolean {
+    return this.#linkedFrom.has(traceId)
   }
 
   #of(traceId: string): Entry {
