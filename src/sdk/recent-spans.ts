@@ -31,8 +31,10 @@ const OPEN = 5_000
 /** What is not over yet: so many spans, and for so long, ms; then it is kept as far as it is known. */
 const UNDECIDED = 10_000
 const PATIENCE = 10_000
-/** How many traces are remembered that were let go, for what comes late. */
-const REMEMBERED = 5_000
+/** How often is looked for it, ms. */
+const LOOK = 1_000
+/** How many traces are remembered at least that were let go, for what comes late. */
+const REMEMBERED = 2_500
 
 /**
  * Keeps the latest spans in this process for the page inside the app, `dashboard()` of `afterspan/dashboard`. It costs nothing until
@@ -50,7 +52,10 @@ export class RecentSpans implements SpanProcessor, RecentTraces {
   readonly #slowTask: number
   /** By span id, the oldest first. */
   readonly #open = new Map<string, ReadableSpan>()
-  readonly #letGo = new Set<string>()
+  /** The latest, and those before: to take single ones out of a set is dear when they are many. */
+  #letGo = new Set<string>()
+  #letGoBefore = new Set<string>()
+  #lookedAt = 0
   #undecided = 0
   #endHolding: (() => void) | undefined
 
@@ -97,7 +102,7 @@ export class RecentSpans implements SpanProcessor, RecentTraces {
     const notable = this.#isNotable(span)
     if (this.#isDecided(traceId)) {
       // A failure that comes after its trace was let go is worth being seen on its own.
-      if (notable || !this.#letGo.has(traceId)) this.#keep(span, notable)
+      if (notable || this.#kept.get(traceId) !== undefined) this.#keep(span, notable)
       return
     }
     const group = this.#groups.of(traceId, performance.now())
@@ -112,7 +117,7 @@ export class RecentSpans implements SpanProcessor, RecentTraces {
   }
 
   #isDecided(traceId: string): boolean {
-    return this.#kept.get(traceId) !== undefined || this.#letGo.has(traceId)
+    return this.#letGo.has(traceId) || this.#letGoBefore.has(traceId) || this.#kept.get(traceId) !== undefined
   }
 
   #closed(group: Group): void {
@@ -121,6 +126,8 @@ export class RecentSpans implements SpanProcessor, RecentTraces {
   }
 
   #decideOld(now: number): void {
+    if (now - this.#lookedAt < LOOK) return
+    this.#lookedAt = now
     for (
       let group = this.#groups.oldest();
       group !== undefined && now - group.since > PATIENCE;
@@ -141,10 +148,9 @@ export class RecentSpans implements SpanProcessor, RecentTraces {
       return
     }
     for (const traceId of group.traces) this.#letGo.add(traceId)
-    for (const traceId of this.#letGo) {
-      if (this.#letGo.size <= REMEMBERED) break
-      this.#letGo.delete(traceId)
-    }
+    if (this.#letGo.size < REMEMBERED) return
+    this.#letGoBefore = this.#letGo
+    this.#letGo = new Set()
   }
 
   #isLinkedToKept({ traces, spans }: Group): boolean {
