@@ -16,16 +16,21 @@ const FRESH = 250
 export class Api {
   readonly #source: Source
   readonly #streams: Streams
+  #over = false
   #now: { readonly at: number; readonly text: string } | undefined
 
   constructor(source: Source) {
     this.#source = source
-    const isOver = () => source.tasks.snapshot().state === 'closed'
-    this.#streams = new Streams(source.settings.maxStreams, () => this.#latest(), isOver)
+    this.#streams = new Streams(
+      source.settings.maxStreams,
+      () => this.#latest(),
+      () => this.#over,
+    )
   }
 
-  /** Ends what is open. */
+  /** Ends what is open: nothing changes any more. */
   close(): void {
+    this.#over = true
     this.#streams.close()
   }
 

@@ -224,25 +224,10 @@ export class Figures implements Observer<CountedJob> {
   }
 
   #figures(all: Counts[], oldest: number | undefined): TaskFigures {
-    const now = this.#clock.now()
-    const sum = new Counts()
+    const sum = all.length === 1 ? all[0]! : together(all)
     const recent = { completed: 0, failed: 0, seconds: WINDOW / 1000 }
-    for (const counts of all) {
-      sum.deferred += counts.deferred
-      sum.taken += counts.taken
-      sum.returned += counts.returned
-      sum.zombies += counts.zombies
-      sum.retries += counts.retries
-      sum.deduplicated += counts.deduplicated
-      sum.retriesRefused += counts.retriesRefused
-      for (const outcome of OUTCOMES) sum.outcomes[outcome] += counts.outcomes[outcome]
-      for (const state of STATES) sum.states[state] += counts.states[state]
-      for (const result of RESULTS) sum.attempts[result] += counts.attempts[result]
-      sum.wait.merge(counts.wait)
-      sum.duration.merge(counts.duration)
-      sum.effect.merge(counts.effect)
-      sum.blocked.merge(counts.blocked)
-      const { completed, failed } = counts.window.counts(now)
+    for (const { window } of all) {
+      const { completed, failed } = window.counts(this.#clock.now())
       recent.completed += completed
       recent.failed += failed
     }
@@ -255,8 +240,8 @@ export class Figures implements Observer<CountedJob> {
       waiting: sum.waiting,
       running: sum.states.running,
       zombies: sum.zombies,
-      states: sum.states,
-      attempts: sum.attempts,
+      states: { ...sum.states },
+      attempts: { ...sum.attempts },
       retries: sum.retries,
       deduplicated: sum.deduplicated,
       retriesRefused: sum.retriesRefused,
@@ -269,6 +254,27 @@ export class Figures implements Observer<CountedJob> {
       recent,
     }
   }
+}
+
+function together(all: readonly Counts[]): Counts {
+  const sum = new Counts()
+  for (const counts of all) {
+    sum.deferred += counts.deferred
+    sum.taken += counts.taken
+    sum.returned += counts.returned
+    sum.zombies += counts.zombies
+    sum.retries += counts.retries
+    sum.deduplicated += counts.deduplicated
+    sum.retriesRefused += counts.retriesRefused
+    for (const outcome of OUTCOMES) sum.outcomes[outcome] += counts.outcomes[outcome]
+    for (const state of STATES) sum.states[state] += counts.states[state]
+    for (const result of RESULTS) sum.attempts[result] += counts.attempts[result]
+    sum.wait.merge(counts.wait)
+    sum.duration.merge(counts.duration)
+    sum.effect.merge(counts.effect)
+    sum.blocked.merge(counts.blocked)
+  }
+  return sum
 }
 
 function zeros<K extends string>(keys: readonly K[]): Record<K, number> {

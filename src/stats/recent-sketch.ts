@@ -10,6 +10,8 @@ export class RecentSketch {
   #live: SlotSketch | undefined
   /** Those that have ended, the oldest first. */
   readonly #closed: (Packed | undefined)[] = []
+  /** Of those, as long as somebody looks. */
+  #sum: SlotSketch | undefined
 
   record(seconds: number): void {
     this.#live ??= new SlotSketch()
@@ -21,16 +23,21 @@ export class RecentSketch {
     const packed = this.#live?.pack()
     if (packed === undefined) this.#live = undefined
     else this.#live!.clear()
+    this.#sum = undefined
     this.#closed.push(packed)
     if (this.#closed.length > RECENT_SLOTS) this.#closed.shift()
     return packed
   }
 
   quantiles(): Quantiles {
-    const sum = new SlotSketch()
-    for (const packed of this.#closed) if (packed !== undefined) sum.merge(packed)
-    this.addLive(sum)
-    return sum.quantiles()
+    if (this.#sum === undefined) {
+      this.#sum = new SlotSketch()
+      for (const packed of this.#closed) if (packed !== undefined) this.#sum.merge(packed)
+    }
+    scratch.clear()
+    scratch.mergeLive(this.#sum)
+    this.addLive(scratch)
+    return scratch.quantiles()
   }
 
   /** Adds what was recorded in the slot that has not ended. */
@@ -38,6 +45,8 @@ export class RecentSketch {
     if (this.#live !== undefined) to.mergeLive(this.#live)
   }
 }
+
+const scratch = new SlotSketch()
 
 /** Tells how many slots have ended since it was asked last. */
 export class SlotTimer {
