@@ -320,6 +320,18 @@ test.each<[string, unknown, RegExp]>([
   expect(() => dashboard(createTestTasks(), options as DashboardOptions)).toThrow(message)
 })
 
+test('authorize may be the app’s own function of a request of Express', async () => {
+  const isAdmin = (req: express.Request): boolean => req.get('cookie') === 'admin=1'
+  const app = express()
+  app.use('/a', dashboard(createTestTasks(), { authorize: isAdmin }))
+  app.use('/b', dashboard(createTestTasks(), { authorize: (req) => isAdmin(req) }))
+  const { get } = await served(app, '/')
+  for (const path of ['a/api/now', 'b/api/now']) {
+    expect((await get(path)).status).toBe(403)
+    expect((await get(path, { cookie: 'admin=1' })).status).toBe(200)
+  }
+})
+
 test('it takes what createTasks returned', () => {
   for (const wrong of [undefined, null, {}, 'tasks']) {
     expect(() => dashboard(wrong as never)).toThrow(expect.objectContaining({ code: 'ERR_AFTERSPAN_TASKS' }))
