@@ -34,12 +34,19 @@ export class Api {
     this.#streams.close()
   }
 
-  get(path: readonly string[], query: URLSearchParams, req: IncomingMessage, res: ServerResponse): void {
+  /** @param allowed Asks again whether who has sent the request may see it. */
+  get(
+    path: readonly string[],
+    query: URLSearchParams,
+    req: IncomingMessage,
+    res: ServerResponse,
+    allowed: () => Promise<boolean>,
+  ): void {
     const [kind] = path
     if (path.length === 1 && kind === 'now') {
       send(res, 200, JSON_TYPE, this.#latest())
     } else if (path.length === 1 && kind === 'events') {
-      this.#stream(req, res)
+      this.#stream(req, res, allowed)
     } else {
       const answer = this.#answer(path, query)
       if (answer === undefined) answerProblem(res, 404, missing(path), true)
@@ -85,12 +92,12 @@ export class Api {
     res.end()
   }
 
-  #stream(req: IncomingMessage, res: ServerResponse): void {
+  #stream(req: IncomingMessage, res: ServerResponse, allowed: () => Promise<boolean>): void {
     if (req.method === 'HEAD') {
       res.end()
       return
     }
-    if (this.#streams.add(req, res)) return
+    if (this.#streams.add(req, res, allowed)) return
     res.setHeader('Retry-After', '10')
     const message = `${this.#streams.size} pages are open, as many as \`maxStreams\` of dashboard() allows. Close one.`
     answerProblem(res, 503, { code: 'ERR_AFTERSPAN_DASHBOARD_STREAMS', message }, true)

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { noteOnRequest } from '../background/scope.ts'
 import { Tasks } from '../background/tasks.ts'
 import { AfterspanError } from '../model/errors.ts'
-import { recentTraces } from '../telemetry/recent-traces.ts'
+import { OWN_REQUEST, recentTraces } from '../telemetry/recent-traces.ts'
 import { selfHealth } from '../telemetry/self-health.ts'
 import { type Refusal, refused, refuseForeign, refuseHost, refuseToken } from './access.ts'
 import { answerProblem, partsOf, protect } from './answer.ts'
@@ -65,7 +66,7 @@ export function dashboardOf<R extends IncomingMessage>(
       if (refusal !== undefined) answerProblem(res, refusal.status, refusal, true)
       else api.post(parts.slice(1), res)
     } else if (parts[0] === 'api') {
-      api.get(parts.slice(1), query, req, res)
+      api.get(parts.slice(1), query, req, res, () => authorized(settings.authorize, req))
     } else if (!files.serve(path, req, res)) {
       answerProblem(res, 404, { code: 'ERR_AFTERSPAN_DASHBOARD_GONE', message: 'There is no such page.' }, false)
     }
@@ -91,6 +92,7 @@ export function dashboardOf<R extends IncomingMessage>(
         failed()
       }
     }
+    noteOnRequest(OWN_REQUEST, true)
     protect(res)
     if (!allowsMethod(req, res, isApi)) return
     const refusal = refuseHost(req, settings) ?? refuseForeign(req, path === '')
@@ -105,9 +107,8 @@ export function dashboardOf<R extends IncomingMessage>(
       res.end()
       return
     }
-    const { authorize } = settings
-    if (authorize === undefined) go()
-    else void authorized(authorize, req).then((yes) => (yes ? go() : refuse(notAuthorized)))
+    if (settings.authorize === undefined) go()
+    else void authorized(settings.authorize, req).then((yes) => (yes ? go() : refuse(notAuthorized)))
   }
 }
 
@@ -118,8 +119,12 @@ const notAuthorized = refused(
 )
 
 /** Only `true` lets it through; what throws does not, and is counted. */
-async function authorized(authorize: (req: IncomingMessage) => unknown, req: IncomingMessage): Promise<boolean> {
+async function authorized(
+  authorize: ((req: IncomingMessage) => unknown) | undefined,
+  req: IncomingMessage,
+): Promise<boolean> {
   try {
+    if (authorize === undefined) return true
     return (await authorize(req)) === true
   } catch {
     selfHealth.caught('authorize')

@@ -2,6 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 /** How often an open page hears of what is new, ms. */
 const EVERY = 1_000
+/** How often it is asked whether who looks still may, ms. */
+const ASK_AGAIN = 60_000
 /** A reader that takes nothing for so long has gone. */
 const PATIENCE = 60_000
 
@@ -11,6 +13,9 @@ interface Stream {
   /** It has more to read than fits on its way; what comes meanwhile is left out. */
   stuckSince: number | undefined
   lost: number
+  /** Whether it may still look. */
+  readonly allowed: () => Promise<boolean>
+  askedAt: number
 }
 
 /**
@@ -36,11 +41,11 @@ export class Streams {
   }
 
   /** @returns False where there are too many. */
-  add(req: IncomingMessage, res: ServerResponse): boolean {
+  add(req: IncomingMessage, res: ServerResponse, allowed: () => Promise<boolean>): boolean {
     // It may have gone while it was found out who it is: no `close` would come any more.
     if (res.destroyed || res.closed || req.socket.destroyed) return true
     if (this.#streams.size >= this.#most) return false
-    const stream: Stream = { req, res, stuckSince: undefined, lost: 0 }
+    const stream: Stream = { req, res, stuckSince: undefined, lost: 0, allowed, askedAt: performance.now() }
     res.statusCode = 200
     res.setHeader('Content-Type', 'text/event-stream; charset=utf-8')
     // Nothing on the way may hold messages back, to compress or to collect them.
@@ -73,9 +78,17 @@ export class Streams {
       return
     }
     for (const stream of [...this.#streams]) {
+      this.#askAgain(stream)
       if (isClosing(stream.req)) stream.res.end()
       else this.#send(stream, message)
     }
+  }
+
+  #askAgain(stream: Stream): void {
+    const now = performance.now()
+    if (now - stream.askedAt < ASK_AGAIN) return
+    stream.askedAt = now
+    void stream.allowed().then((yes) => yes || stream.res.end())
   }
 
   #send(stream: Stream, message: string): void {

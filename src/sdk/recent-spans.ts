@@ -3,6 +3,7 @@ import { checkNumber, checkObject, MAX_MS } from '../model/check.ts'
 import {
   type KeptSpan,
   type KeptTrace,
+  OWN_REQUEST,
   type RecentTraces,
   recentTraces,
   type TracePage,
@@ -143,7 +144,7 @@ export class RecentSpans implements SpanProcessor, RecentTraces {
     this.#undecided -= group.spans.length
     const notable = group.reason !== undefined
     const kept = notable || early || this.#isLinkedToKept(group) || this.#share.takes(group.spans)
-    if (kept) {
+    if (kept && !group.spans.some(isOwnRequest)) {
       for (const span of group.spans) this.#keep(span, notable)
       return
     }
@@ -201,7 +202,7 @@ export class RecentSpans implements SpanProcessor, RecentTraces {
   #whole(traceId: string): KeptTrace {
     const { spans: kept, missing } = this.#kept.get(traceId) ?? { spans: [], missing: 0 }
     const others = [...(this.#groups.find(traceId)?.spans ?? []), ...this.#open.values()]
-    const own = others.filter((span) => span.spanContext().traceId === traceId)
+    const own = others.filter((span) => span.spanContext().traceId === traceId && !isOwnRequest(span))
     const spans: KeptSpan[] = [...kept, ...own.flatMap((span) => plainSpan(span) ?? [])]
     const known = new Set(spans.map(({ spanId }) => spanId))
     const absent = spans.filter(
@@ -221,6 +222,10 @@ export class RecentSpans implements SpanProcessor, RecentTraces {
     this.#endHolding = undefined
     recentTraces.unset(this)
   }
+}
+
+function isOwnRequest({ attributes }: ReadableSpan): boolean {
+  return attributes[OWN_REQUEST] === true
 }
 
 /** undefined where what the app has put on it cannot be read. */

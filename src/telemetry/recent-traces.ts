@@ -1,3 +1,6 @@
+/** On the span of a request for the page itself, so that looking on leaves no traces among those that are looked at. */
+export const OWN_REQUEST = 'afterspan.dashboard'
+
 /** A span that is kept, in plain and bounded values. Times are ms since the epoch, with a fraction. */
 export interface KeptSpan {
   readonly spanId: string

@@ -148,7 +148,12 @@ function slow() {
     },
   })
   const req = { socket: { destroyed: false } } as IncomingMessage
-  return { written, res, req, add: (streams: Streams) => streams.add(req, res as unknown as ServerResponse) }
+  return {
+    written,
+    res,
+    req,
+    add: (streams: Streams, allowed = async () => true) => streams.add(req, res as unknown as ServerResponse, allowed),
+  }
 }
 
 test('to a slow reader nothing is queued: it gets the latest, and how many were left out', () => {
@@ -188,6 +193,25 @@ test('a reader that takes nothing for a minute has gone', () => {
   vi.advanceTimersByTime(3_000)
   expect(streams.size).toBe(0)
   expect(written).toHaveLength(1)
+})
+
+test('who may not look any more is shown no more, within a minute or so', async () => {
+  vi.useFakeTimers()
+  const streams = new Streams(
+    10,
+    () => 'x',
+    () => false,
+  )
+  const [one, other] = [slow(), slow()]
+  let may = true
+  one.add(streams, async () => may)
+  other.add(streams)
+  await vi.advanceTimersByTimeAsync(90_000)
+  expect(streams.size).toBe(2)
+  may = false
+  await vi.advanceTimersByTimeAsync(61_000)
+  expect(streams.size).toBe(1)
+  expect(other.written.length).toBeGreaterThan(140)
 })
 
 test('one that went away before it was known who it is is not kept', () => {

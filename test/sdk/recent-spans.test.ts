@@ -174,6 +174,17 @@ test('of many in which nothing happened only some are kept; one that fails is ke
   expect(spans.kept().traces).toBeGreaterThan(900)
 })
 
+test('requests for the page itself are not among them, also while they are open', () => {
+  const { spans, id, request, fail, kept } = set()
+  const own = [request({ attributes: { 'afterspan.dashboard': true } }), request()]
+  own[1]!.setAttribute('afterspan.dashboard', true)
+  expect(own.map((span) => spans.get(id(span)))).toEqual([[], []])
+  expect(spans.find({}, undefined, 10).traces).toEqual([])
+  own[0]!.end()
+  fail(own[1]!)
+  expect(kept()).toEqual([])
+})
+
 test('what comes late of a trace that was let go is let go too, unless it failed', () => {
   const { spans, start, id, request, fail, kept } = set()
   const last = Array.from({ length: 1_000 }, () => {
