@@ -174,6 +174,21 @@ test('Task has its options, charts, histogram, errors, attempts and failures', a
   expect((await served.get('api/tasks/work/profile')).status).toBe(404)
 })
 
+test('what waited in a part of a chart is what waited at its end, though nothing happened then', async () => {
+  const tasks = createTestTasks()
+  const served = await serve(tasks)
+  const task = tasks.define('work', () => {})
+  tasks.pause('work')
+  task.defer()
+  task.defer()
+  await tasks.clock.advance(61_000)
+  tasks.resume('work')
+  await tasks.settled()
+  const { charts } = await read<TaskDetail>(served, 'tasks/work')
+  expect(charts.waiting).toEqual([2, 2, 2, 2, 0])
+  expect(charts.completed.slice(0, 4)).toEqual([0, 0, 0, 0])
+})
+
 test('Queue has what waits page by page, with when it is due', async () => {
   const tasks = createTestTasks()
   const served = await serve(tasks)

@@ -187,6 +187,15 @@ test('what is shown of plain payloads is their JSON', () => {
   for (const value of [1, 'text', true, null, [1, [2]], { a: { b: [] }, c: 'd"' }, new Date(0)]) {
     expect(previewOf(value)).toBe(JSON.stringify(value))
   }
+  const run = vi.fn()
+  const own = {
+    get secret() {
+      return run()
+    },
+    toJSON: run,
+  }
+  expect(previewOf(own)).toBe('{"secret":"[getter]","toJSON":"[function]"}')
+  expect(run).not.toHaveBeenCalled()
 })
 
 test.each(PAYLOADS)('a payload that is %s is kept for a retry only if its size can be told', (_, make) => {
