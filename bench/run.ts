@@ -5,6 +5,7 @@
  */
 
 import { cpus } from 'node:os'
+import { dashboard } from './dashboard.ts'
 import { delivery } from './delivery.ts'
 import { bullmq, pgBoss } from './engines.ts'
 import { exporter } from './exporter.ts'
@@ -16,7 +17,7 @@ import { type Bench, holds, print } from './report.ts'
 import { tasks } from './tasks.ts'
 import { worker } from './worker.ts'
 
-const BENCHES: readonly Bench[] = [http, tasks, queue, delivery, exporter, worker, governor, profiler, bullmq, pgBoss]
+const BENCHES: readonly Bench[] = [http, tasks, queue, delivery, exporter, worker, governor, profiler, dashboard, bullmq, pgBoss]
 
 const words = process.argv.slice(2)
 const quick = words.includes('--quick')

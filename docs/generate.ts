@@ -59,6 +59,7 @@ function telemetry(): string {
 | \`bullmq.job.name\`, \`messaging.client.id\`, \`messaging.batch.message_count\` | \`send\`, \`process\` | of queues and workers that the app has made itself, where they are known |
 | \`task.outcome\` | \`defer\`, \`send\` | only where the task never started; \`handed_off\` on \`send\` |
 | \`error.type\` | \`task\` | class or name of what was thrown; only on \`error\` and \`timeout\` |
+| \`afterspan.dashboard\` | SERVER | \`true\` on a request for the page of \`afterspan/dashboard\`, which is not among the traces that the page shows |
 | \`http.route\`, \`http.request.method\` | all | of the request, where there is one |
 
 ## Metrics

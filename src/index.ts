@@ -45,6 +45,6 @@ export type {
 export type { Origin } from './model/origin.ts'
 export type { RetryBudget, RetryPlan } from './model/retry.ts'
 export type { UndeclaredFigures } from './model/undeclared.ts'
-export type { EngineState, OnEnding, Outcome, Priority, Relation, Result, State } from './model/words.ts'
+export type { EngineState, OnEnding, Outcome, Priority, Relation, Result, State, TaskMode } from './model/words.ts'
 export type { TaskFigures } from './stats/figures.ts'
 export type { Distribution } from './stats/sketch.ts'

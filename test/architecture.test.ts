@@ -37,7 +37,17 @@ function target(file: SourceFile, specifier: string): string | undefined {
   return specifier.startsWith('.') ? relative(src, resolve(src, dirname(file.path), specifier)) : undefined
 }
 
-const DOORS = ['engines/bullmq', 'engines/pg-boss', 'express', 'metrics', 'profiler', 'sdk', 'testing', 'worker']
+const DOORS = [
+  'dashboard',
+  'engines/bullmq',
+  'engines/pg-boss',
+  'express',
+  'metrics',
+  'profiler',
+  'sdk',
+  'testing',
+  'worker',
+]
 const BELOW: Record<string, readonly string[]> = {
   model: [],
   scheduler: ['model'],

@@ -133,7 +133,7 @@ export class Blocking {
 
   #record(job: Deferral, attempt: number, held: number, stall: boolean, place: Place | undefined): void {
     this.#telemetry.blocked(job, attempt, held / 1000, stall, place)
-    this.#figures.blocked(job, held / 1000)
+    this.#figures.blocked(job, held / 1000, stall, place)
     if (stall) this.#say(job.label, held, place)
   }
 

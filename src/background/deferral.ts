@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { type Context, context, type Span, type SpanContext, trace } from '@opentelemetry/api'
+import { type Context, context, type Span, type SpanContext, TraceFlags, trace } from '@opentelemetry/api'
 import type { Taken } from '../model/engine.ts'
 import { AfterspanError } from '../model/errors.ts'
 import type { DeferOptions, ProfileOptions } from '../model/options.ts'
@@ -187,6 +187,12 @@ export class Deferral extends Job implements TelemetryJob, ProfiledJob {
 
   get queue(): MessagingQueue | undefined {
     return this.engine?.queue
+  }
+
+  /** Of the latest attempt that has ended; undefined where that was not sampled. */
+  get traceId(): string | undefined {
+    const { previous } = this.trace
+    return previous === undefined || (previous.traceFlags & TraceFlags.SAMPLED) === 0 ? undefined : previous.traceId
   }
 
   get redelivered(): boolean {

@@ -1,6 +1,6 @@
 import { AfterspanError } from '../model/errors.ts'
 import type { AttemptEnd } from '../model/seam.ts'
-import type { Outcome, Priority, Result, State } from '../model/words.ts'
+import type { Outcome, Priority, Result, State, TaskMode } from '../model/words.ts'
 import { selfHealth } from '../telemetry/self-health.ts'
 import type { Deferral } from './deferral.ts'
 
@@ -29,12 +29,14 @@ export interface TaskEvents {
   retrying: TaskEvent & { readonly attempt: number; readonly error: unknown }
   /** The deferral has its outcome. */
   finished: TaskEvent & { readonly outcome: Outcome; readonly attempts: number; readonly error: unknown }
+  /** A task was paused, drained or resumed. */
+  mode: { readonly task: string; readonly mode: TaskMode }
 }
 
 export type EventName = keyof TaskEvents
 export type Listener<E extends EventName> = (event: TaskEvents[E]) => void
 
-const EVENTS: readonly EventName[] = ['deferred', 'started', 'ended', 'retrying', 'finished']
+const EVENTS: readonly EventName[] = ['deferred', 'started', 'ended', 'retrying', 'finished', 'mode']
 
 /** Tells the app's listeners of the scheduler's work. A listener that throws harms nobody, and is counted. */
 export class Events {
@@ -86,6 +88,10 @@ export class Events {
   finished(job: Deferral, outcome: Outcome): void {
     if (this.#listeners.has('finished'))
       this.#emit('finished', () => ({ ...of(job), outcome, attempts: job.attempt, error: job.error }))
+  }
+
+  mode(task: string, mode: TaskMode): void {
+    this.#emit('mode', () => ({ task, mode }))
   }
 
   #emit<E extends EventName>(event: E, make: () => TaskEvents[E]): void {

@@ -1,5 +1,7 @@
 import type { MeterProvider } from '@opentelemetry/api'
+import { RECENT_SLOTS, RecentSketch, SlotTimer } from '../stats/recent-sketch.ts'
 import { type Distribution, Sketch } from '../stats/sketch.ts'
+import type { Quantiles } from '../stats/slot-sketch.ts'
 import { type Beat, loopMonitor } from '../telemetry/loop-monitor.ts'
 import { MetricRegistry } from '../telemetry/metric-registry.ts'
 import { selfHealth } from '../telemetry/self-health.ts'
@@ -8,6 +10,12 @@ import { selfHealth } from '../telemetry/self-health.ts'
 export interface ForegroundFigures {
   readonly loopDelay: { readonly running: Distribution; readonly idle: Distribution }
   readonly request: { readonly running: Distribution; readonly idle: Distribution }
+}
+
+/** The same of the last five minutes. */
+export interface RecentForeground {
+  readonly loopDelay: { readonly running: Quantiles; readonly idle: Quantiles }
+  readonly request: { readonly running: Quantiles; readonly idle: Quantiles }
 }
 
 const RUNNING = Object.freeze({ 'background.running': true })
@@ -37,6 +45,8 @@ export class Foreground {
   readonly #registry: MetricRegistry
   readonly #loopDelay = { running: new Sketch(), idle: new Sketch() }
   readonly #request = { running: new Sketch(), idle: new Sketch() }
+  /** Only where somebody looks at it. */
+  #recent: Recent | undefined
   #users = 0
   #stop: (() => void) | undefined
   #running = 0
@@ -85,6 +95,7 @@ export class Foreground {
     const running = started !== this.#started
     const seconds = ms / 1000
     ;(running ? this.#request.running : this.#request.idle).record(seconds)
+    this.#recent?.record('request', running, seconds)
     try {
       this.#registry.instruments.request.record(seconds, running ? RUNNING : IDLE)
     } catch {
@@ -101,15 +112,56 @@ export class Foreground {
     return { loopDelay: summaries(this.#loopDelay), request: summaries(this.#request) }
   }
 
+  /** From now on the last five minutes are kept. */
+  keepRecent(): void {
+    this.#recent ??= new Recent()
+  }
+
+  recent(): RecentForeground | undefined {
+    return this.#recent?.read()
+  }
+
   #beat({ delay }: Beat): void {
     const running = this.#running > 0 || this.#started !== this.#startedAtBeat
     this.#startedAtBeat = this.#started
     const seconds = delay / 1000
     ;(running ? this.#loopDelay.running : this.#loopDelay.idle).record(seconds)
+    this.#recent?.record('loopDelay', running, seconds)
     try {
       this.#registry.instruments.loopDelay.record(seconds, running ? RUNNING : IDLE)
     } catch {
       selfHealth.caught('metric')
+    }
+  }
+}
+
+class Recent {
+  readonly #sketches = {
+    loopDelay: { running: new RecentSketch(), idle: new RecentSketch() },
+    request: { running: new RecentSketch(), idle: new RecentSketch() },
+  }
+  readonly #timer = new SlotTimer(performance.now())
+
+  record(what: 'loopDelay' | 'request', running: boolean, seconds: number): void {
+    this.#advance()
+    this.#sketches[what][running ? 'running' : 'idle'].record(seconds)
+  }
+
+  read(): RecentForeground {
+    this.#advance()
+    const { loopDelay, request } = this.#sketches
+    return {
+      loopDelay: { running: loopDelay.running.quantiles(), idle: loopDelay.idle.quantiles() },
+      request: { running: request.running.quantiles(), idle: request.idle.quantiles() },
+    }
+  }
+
+  #advance(): void {
+    for (let passed = Math.min(this.#timer.passed(performance.now()), RECENT_SLOTS + 1); passed > 0; passed--) {
+      for (const { running, idle } of Object.values(this.#sketches)) {
+        running.close()
+        idle.close()
+      }
     }
   }
 }

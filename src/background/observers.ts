@@ -22,6 +22,8 @@ export class Observers implements Observer<Deferral> {
   readonly #events: Events
   readonly #log: FailureLog
   readonly #loop: LoopSide
+  /** Where somebody looks at the work. */
+  inspection: { failed(job: Deferral): void } | undefined
 
   constructor(telemetry: Telemetry, figures: Figures, events: Events, log: FailureLog, loop: LoopSide) {
     this.#telemetry = telemetry
@@ -83,6 +85,7 @@ export class Observers implements Observer<Deferral> {
     this.#figures.finished(job, outcome, from)
     this.#events.finished(job, outcome)
     this.#log.finished(job)
+    if (outcome === 'failed') this.inspection?.failed(job)
     job.settle(outcome)
   }
 

@@ -3,6 +3,7 @@ import type { Depth } from '../model/engine.ts'
 import type { Ledger } from '../model/ledger.ts'
 import type { DeferOptions, SchedulingOptions } from '../model/options.ts'
 import type { UndeclaredFigures } from '../model/undeclared.ts'
+import type { TaskMode } from '../model/words.ts'
 import type { TaskFigures } from '../stats/figures.ts'
 import type { TaskHandle } from './deferral.ts'
 import type { ForegroundFigures } from './foreground.ts'
@@ -92,5 +93,5 @@ export interface Snapshot {
   readonly governor: GovernorFigures | undefined
   readonly heap: HeapFigures
   readonly total: TaskFigures
-  readonly tasks: readonly (TaskFigures & { readonly name: string })[]
+  readonly tasks: readonly (TaskFigures & { readonly name: string; readonly mode: TaskMode })[]
 }

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { context, type SpanContext, trace } from '@opentelemetry/api'
+import { context, type Span, type SpanContext, trace } from '@opentelemetry/api'
 import type { Origin } from '../model/origin.ts'
+import { selfHealth } from '../telemetry/self-health.ts'
 
 /** How a response was over. */
 export type Ending = 'finished' | 'aborted' | 'errored' | 'expired'
@@ -63,6 +64,16 @@ interface RpcMetadata {
 /** What the HTTP instrumentation knows of the current request. */
 export function rpcMetadata(): RpcMetadata | undefined {
   return context.active().getValue(RPC_METADATA) as RpcMetadata | undefined
+}
+
+/** Notes something on the SERVER span of the current request. */
+export function noteOnRequest(attribute: string, value: boolean): void {
+  const span = (rpcMetadata()?.span ?? trace.getActiveSpan()) as Partial<Span> | undefined
+  try {
+    span?.setAttribute?.(attribute, value)
+  } catch {
+    selfHealth.caught('span')
+  }
 }
 
 /** The span context of the current request: of its SERVER span, or else of whatever span is active. */

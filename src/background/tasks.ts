@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
-import { type Context, context } from '@opentelemetry/api'
+import { type Context, context, ROOT_CONTEXT } from '@opentelemetry/api'
 import { checkNumber, checkObject } from '../model/check.ts'
 import { type Clock, systemClock } from '../model/clock.ts'
 import type { Engine } from '../model/engine.ts'
@@ -24,8 +24,7 @@ import {
   type TaskPlan,
 } from '../model/options.ts'
 import type { Profiler, ProfilerHost } from '../model/profiler.ts'
-import type { Observer } from '../model/seam.ts'
-import { OTHER } from '../model/words.ts'
+import { OTHER, type TaskMode } from '../model/words.ts'
 import { Scheduler } from '../scheduler/scheduler.ts'
 import type { TaskQueue } from '../scheduler/task-queue.ts'
 import { Figures } from '../stats/figures.ts'
@@ -47,7 +46,9 @@ import { EngineTasks, type Watch, type WatchedQueue } from './engine-tasks.ts'
 import { type EventName, Events, type Listener } from './events.ts'
 import { FailureLog, write } from './failure-log.ts'
 import type { Foreground } from './foreground.ts'
+import { Inspection } from './inspection.ts'
 import { LoopWatch } from './loop-watch.ts'
+import { checkMode, drained } from './modes.ts'
 import { Observers } from './observers.ts'
 import type { CloseOptions, EngineTask, Snapshot, Task, TasksOptions, WorkOptions } from './public.ts'
 import { currentScope, type Ending, inScope, type Scope } from './scope.ts'
@@ -72,7 +73,7 @@ export class Tasks {
   readonly #telemetry: Telemetry
   readonly #figures: Figures
   readonly #events = new Events()
-  readonly #observers: Observer<Deferral>
+  readonly #observers: Observers
   readonly #loop: LoopWatch
   readonly #startProfiler: ((tasks: Tasks) => void) | undefined
   readonly #queues = new Map<string, { queue: TaskQueue<Deferral>; defined: boolean }>()
@@ -80,6 +81,8 @@ export class Tasks {
   readonly #cancel = (job: Deferral, reason: unknown) => this.#scheduler.cancel(job, reason)
   readonly #engines: EngineTasks
   readonly #brakes: Brakes
+  readonly #handlers = new Set<Handler<never>>()
+  #inspection: Inspection | undefined
   readonly #ends: (() => Promise<unknown>)[] = []
   #seq = 0
   /** Clock ms from which on nothing new is accepted; Infinity as long as it is open. */
@@ -122,6 +125,12 @@ export class Tasks {
   /** For doors that have something to say: to the app's logger. */
   static log(tasks: Tasks, line: string): void {
     write(tasks.#settings.logger, 'info', line)
+  }
+
+  /** For doors that show the work to people. */
+  static inspect(tasks: Tasks): Inspection {
+    tasks.#inspection ??= tasks.#inspect()
+    return tasks.#inspection
   }
 
   /** For doors that look on while the app's own workers run the jobs of an engine. */
@@ -218,6 +227,7 @@ export class Tasks {
     const { engine } = plan
     if (engine !== undefined) return this.#defineOnEngine<P>(name, handler as Handler<never>, plan, engine)
     const queue = this.#defineQueue(name, plan)
+    this.#handlers.add(handler as Handler<never>)
     const defer = (payload?: P, deferOptions?: DeferOptions) =>
       this.#defer(queue, payload, handler as Handler<never>, undefined, deferOptions)
     return Object.freeze({ name, defer }) as Task<P>
@@ -335,6 +345,41 @@ export class Tasks {
     return job.handle
   }
 
+  /**
+   * Starts no more attempts of a task, until `resume`: deferrals are accepted and wait. What runs goes on. When the process
+   * shuts down, what waits of it is cancelled.
+   *
+   * @throws AfterspanError ERR_AFTERSPAN_UNKNOWN_TASK; ERR_AFTERSPAN_ENGINE where an engine runs it.
+   */
+  pause(name: string): void {
+    this.#setMode(name, 'paused')
+  }
+
+  /**
+   * Takes no more deferrals of a task, until `resume`: they are dropped with ERR_AFTERSPAN_DRAINING. What waits is run.
+   *
+   * @throws As `pause`.
+   */
+  drain(name: string): void {
+    this.#setMode(name, 'draining')
+  }
+
+  /**
+   * Ends what `pause` or `drain` began.
+   *
+   * @throws As `pause`.
+   */
+  resume(name: string): void {
+    this.#setMode(name, 'running')
+  }
+
+  #setMode(name: string, mode: TaskMode): void {
+    const queue = checkMode(name, this.#queues.get(name)?.queue, this.#engines.has(name))
+    if (queue.mode === mode) return
+    this.#scheduler.setMode(queue, mode)
+    if (queue.mode === mode) this.#events.mode(name, mode)
+  }
+
   /** Listens to what happens; the function that is returned stops it. A listener that throws is counted and harms nobody. */
   on<E extends EventName>(event: E, listener: Listener<E>): () => void {
     return this.#events.on(event, listener)
@@ -364,7 +409,7 @@ export class Tasks {
       foreground: this.#loop.foreground.read(),
       governor: this.#brakes.governor(),
       heap: this.#brakes.heap(),
-      ...this.#figures.read(ages),
+      ...this.#figures.read(ages, this.#modes()),
     }
   }
 
@@ -435,7 +480,7 @@ export class Tasks {
     }
     const scope = currentScope()
     const job = this.#newJob(queue, payload, handler, batch, options, scope, false)
-    const refusal = this.#refusal(scope)
+    const refusal = this.#refusal(scope) ?? drained(queue)
     const response = refusal === undefined ? scope?.response : undefined
     this.#scheduler.defer(job, response !== undefined, refusal)
     if (job.state === 'held') response?.add({ responseOver: (ending) => this.#responseOver(job, ending) })
@@ -505,6 +550,27 @@ export class Tasks {
     )
   }
 
+  #inspect(): Inspection {
+    const inspection = new Inspection({
+      clock: this.#clock,
+      scheduler: this.#scheduler,
+      figures: this.#figures,
+      foreground: this.#loop.foreground,
+      queues: () => [...this.#queues.values()].map(({ queue }) => queue),
+      labelOf: (name) => this.#telemetry.names.tasks.label(name),
+      isDefined: (handler) => this.#handlers.has(handler),
+      again: ({ task, payload, handler, batchWork, options, previous }, scope) => {
+        const defer = () => this.#newJob(task, payload, handler, batchWork, options, scope, false)
+        const job = context.with(ROOT_CONTEXT, defer)
+        job.trace.previous = previous
+        this.#scheduler.defer(job, false, this.#refusal(undefined) ?? drained(task))
+        return job
+      },
+    })
+    this.#observers.inspection = inspection
+    return inspection
+  }
+
   #newJob(
     queue: TaskQueue<Deferral>,
     payload: unknown,
@@ -546,6 +612,15 @@ export class Tasks {
     this.#telemetry.define(name)
     this.#figures.define(this.#telemetry.names.tasks.label(name))
     return this.#scheduler.task(name, this.#settings.plan)
+  }
+
+  /** By label, those that do not just run. */
+  #modes(): Map<string, TaskMode> {
+    const modes = new Map<string, TaskMode>()
+    for (const { queue } of this.#queues.values()) {
+      if (queue.mode !== 'running') modes.set(this.#telemetry.names.tasks.label(queue.name), queue.mode)
+    }
+    return modes
   }
 
   *#oldest(): Iterable<readonly [string, number]> {

@@ -28,6 +28,11 @@ export function checkOneOf<T extends string>(option: string, value: unknown, wor
   throw wrong(option, words.map((word) => `'${word}'`).join(', '), value)
 }
 
+export function checkBoolean(option: string, value: unknown): boolean | undefined {
+  if (value === undefined || typeof value === 'boolean') return value
+  throw wrong(option, 'true or false', value)
+}
+
 export function checkFunction<T>(option: string, value: T | undefined): T | undefined {
   if (value === undefined || typeof value === 'function') return value
   throw wrong(option, 'a function', value)

@@ -16,11 +16,13 @@ export const ERRORS = {
     'The task was dropped because queueLimit tasks were waiting. Slow the producer, raise queueLimit, or raise concurrency.',
   ERR_AFTERSPAN_CLOSED:
     'The task was dropped because tasks.close() was called, or the process is shutting down. Defer before closing.',
+  ERR_AFTERSPAN_DRAINING:
+    'The task was dropped because tasks.drain() was called for it: what waits is still run, nothing new is taken. tasks.resume() ends that.',
   ERR_AFTERSPAN_TIMEOUT:
     'The attempt ran for longer than its timeout. Pass context.signal on to what the handler awaits, or raise timeout.',
   ERR_AFTERSPAN_CANCELLED: 'The task was cancelled, by its handle, its signal, its request, or close().',
   ERR_AFTERSPAN_EVENT: 'tasks.on was given an event that does not exist, or a listener that is not a function.',
-  ERR_AFTERSPAN_TASKS: 'A function of afterspan/express needs what createTasks() returned as its first argument.',
+  ERR_AFTERSPAN_TASKS: 'The function needs what createTasks() returned as its first argument.',
   ERR_AFTERSPAN_WORKER_MODULE:
     'defineWorker needs the URL of a module that exists and whose default export is the handler: new URL("./task.js", import.meta.url).',
   ERR_AFTERSPAN_WORKER_CLONE:
@@ -38,7 +40,7 @@ export const ERRORS = {
   ERR_AFTERSPAN_PAYLOAD:
     'The payload is not what the task’s schema asks for, or JSON cannot carry it. Send plain data; let producers and consumers have the same version of the schema.',
   ERR_AFTERSPAN_UNKNOWN_TASK:
-    'A job in the queue is for a task that this process has not defined. It is kept in the engine as failed. Define the task, or use another queue.',
+    'A name was given, or a job in a queue is for, a task that this process has not defined. Such a job is kept in the engine as failed. Define the task, or use another queue.',
   ERR_AFTERSPAN_REDELIVERED:
     'The processes that ran the task were lost, again and again, so it is not run once more. Look whether it ends its process: by process.exit, memory, or an endless loop.',
   ERR_AFTERSPAN_WORK:

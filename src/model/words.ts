@@ -14,6 +14,10 @@ export type State = (typeof STATES)[number]
 export const RESULTS = ['ok', 'error', 'timeout', 'cancelled'] as const
 export type Result = (typeof RESULTS)[number]
 
+/** What a task does with what is deferred: `paused`: takes it in and starts nothing; `draining`: starts what waits, takes no more. */
+export const MODES = ['running', 'paused', 'draining'] as const
+export type TaskMode = (typeof MODES)[number]
+
 /** How a deferral ends, exactly once. */
 export const OUTCOMES = ['completed', 'failed', 'cancelled', 'dropped', 'handed_off'] as const
 export type Outcome = (typeof OUTCOMES)[number]

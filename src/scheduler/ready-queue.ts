@@ -16,7 +16,7 @@ export const AGEING = {
 
 /**
  * The tasks that may start, in the order in which they do. For each priority a heap of lanes (one lane a task), by the age
- * of their first job; a lane whose task is at its concurrency stands outside. Each operation is O(log t) in the number of
+ * of their first job; a lane whose task is paused, or at its concurrency, stands outside. Each operation is O(log t) in the number of
  * tasks and O(1) in the number of jobs.
  */
 export class ReadyQueue<J extends Job> {
@@ -52,12 +52,12 @@ export class ReadyQueue<J extends Job> {
     return job
   }
 
-  /** To be called when a task has reached its concurrency. */
+  /** To be called when a task has reached its concurrency, or is paused. */
   block(task: TaskQueue<J>): void {
     for (const priority of PRIORITIES) this.#lanes[priority].remove(task.lanes[priority])
   }
 
-  /** To be called when a task is below its concurrency again. */
+  /** To be called when a task is below its concurrency again, and not paused. */
   unblock(task: TaskQueue<J>): void {
     for (const priority of PRIORITIES) {
       const lane = task.lanes[priority]

@@ -32,6 +32,9 @@
  * handler; each has its own attempt and outcome, and those that fail gather anew. A batch whose attempts have all ended
  * before its handler has settled is one zombie.
  *
+ * Of a task that is paused nothing starts: what is ready stays so. When the scheduler stops or drains, what waits of it is
+ * cancelled, since it could never start.
+ *
  * Each state has at most one timer, so a job has one place in one heap of timers. Every operation is O(log n) or better.
  */
 
@@ -41,7 +44,7 @@ import type { Ledger } from '../model/ledger.ts'
 import type { TaskPlan } from '../model/options.ts'
 import { delayBeforeRetry } from '../model/retry.ts'
 import type { Observer } from '../model/seam.ts'
-import type { Outcome, Priority, Result, State } from '../model/words.ts'
+import type { Outcome, Priority, Result, State, TaskMode } from '../model/words.ts'
 import type { Gate } from './gate.ts'
 import { Gathering } from './gathering.ts'
 import { Holds } from './holds.ts'
@@ -49,6 +52,7 @@ import { ReadyQueue } from './ready-queue.ts'
 import { type Batch, BatchRun, type Job, type Run, TaskQueue } from './task-queue.ts'
 import { Timers } from './timers.ts'
 import { Turn } from './turn.ts'
+import type { Waiting } from './waiting.ts'
 
 export interface SchedulerOptions<J extends Job> {
   readonly clock: Clock
@@ -314,7 +318,7 @@ export class Scheduler<J extends Job> {
   /** From now on nothing starts but batches that have gathered: all else that waits is cancelled. Attempts that run go on. */
   stop(): void {
     this.#lastStart = Number.NEGATIVE_INFINITY
-    for (const job of this.#waitingJobs()) if (job.batch === undefined) this.cancel(job, 'closed')
+    for (const job of this.#waitingJobs()) if (job.batch === undefined || isPaused(job)) this.cancel(job, 'closed')
     this.#gathering.close(this.#tasks)
   }
 
@@ -323,7 +327,8 @@ export class Scheduler<J extends Job> {
     this.#lastStart = deadline
     this.#gathering.close(this.#tasks)
     for (const job of this.#waitingJobs()) {
-      if ((job.state === 'delayed' || job.state === 'retrying') && job.rank > deadline) this.cancel(job, 'closed')
+      const tooLate = (job.state === 'delayed' || job.state === 'retrying') && job.rank > deadline
+      if (tooLate || isPaused(job)) this.cancel(job, 'closed')
     }
   }
 
@@ -351,6 +356,20 @@ export class Scheduler<J extends Job> {
   /** Whether jobs of this priority wait for a slot, or for a gate to let them start. */
   waitsFor(priority: Priority): boolean {
     return this.#ready.has(priority)
+  }
+
+  /** Without effect once it stops or drains: the time that is left is for the work. */
+  setMode(task: TaskQueue<J>, mode: TaskMode): void {
+    if (this.#lastStart !== Number.POSITIVE_INFINITY) return
+    task.mode = mode
+    if (mode === 'paused') this.#ready.block(task)
+    else if (!task.full) this.#ready.unblock(task)
+    this.#queuePump()
+  }
+
+  /** All that waits of a task and where, without a copy; see `waitingPage`. */
+  waitingOf(task: TaskQueue<J>): Waiting<J> {
+    return { task, timed: this.#timers, held: this.#holds }
   }
 
   ledger(): Ledger {
@@ -393,6 +412,7 @@ export class Scheduler<J extends Job> {
     if (group === undefined) this.#ready.add(job)
     else this.#gathering.add(job, group)
     this.#enter(job, 'ready', isNew)
+    if (isPaused(job) && this.#lastStart !== Number.POSITIVE_INFINITY) this.cancel(job, 'closed')
     this.#queuePump()
   }
 
@@ -641,6 +661,10 @@ export class Scheduler<J extends Job> {
     for (const task of this.#tasks) for (const job of task.readyJobs()) jobs.push(job)
     return jobs
   }
+}
+
+function isPaused(job: Job): boolean {
+  return job.task.mode === 'paused'
 }
 
 function closedBeforeAccepted(task: string): AfterspanError {

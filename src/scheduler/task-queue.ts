@@ -1,6 +1,6 @@
 import type { DeferOptions, TaskPlan } from '../model/options.ts'
 import { RetryTokens } from '../model/retry.ts'
-import { type Outcome, PRIORITIES, type Priority, type State } from '../model/words.ts'
+import { type Outcome, PRIORITIES, type Priority, type State, type TaskMode } from '../model/words.ts'
 import type { Ranked } from './heap.ts'
 
 /** One run of a handler, as long as it holds a slot. */
@@ -136,6 +136,7 @@ export class BatchRun<J extends Job> {
 export class TaskQueue<J extends Job> {
   readonly name: string
   plan: TaskPlan
+  mode: TaskMode = 'running'
   readonly lanes: Readonly<Record<Priority, Lane<J>>>
   /** Slots taken, zombies included. */
   running = 0
@@ -154,9 +155,9 @@ export class TaskQueue<J extends Job> {
     this.lanes = { high: new Lane(seq), medium: new Lane(seq), low: new Lane(seq) }
   }
 
-  /** Whether it is at its own concurrency; its lanes then stand outside the ready queue's heaps, and hold nobody up. */
+  /** Whether it is paused or at its own concurrency; its lanes then stand outside the ready queue's heaps, and hold nobody up. */
   get full(): boolean {
-    return this.running >= this.plan.concurrency
+    return this.mode === 'paused' || this.running >= this.plan.concurrency
   }
 
   /** The retry budget; undefined where there is none. */
@@ -178,11 +179,18 @@ export class TaskQueue<J extends Job> {
   }
 
   *readyJobs(): IterableIterator<J> {
-    for (const priority of PRIORITIES) {
-      for (let job = this.lanes[priority].first; job !== undefined; job = job.next) {
-        if (job.batch === undefined) yield job
-      }
+    for (const priority of PRIORITIES) yield* this.waitingIn(priority)
+    yield* this.batched()
+  }
+
+  /** Those that are ready and run alone, in the order of their lane. */
+  *waitingIn(priority: Priority): IterableIterator<J> {
+    for (let job = this.lanes[priority].first; job !== undefined; job = job.next) {
+      if (job.batch === undefined) yield job
     }
+  }
+
+  *batched(): IterableIterator<J> {
     for (const batch of this.batches) yield* batch.jobs
   }
 

@@ -9,6 +9,7 @@ import { prometheusPort, prometheusReader, pushReadersFromEnvironment, serveProm
 import { type Notice, notice } from './notice.ts'
 import { loadIfInstalled, loadPeer } from './peers.ts'
 import { observeMemory } from './process-memory.ts'
+import { RecentSpans, type RecentSpansOptions } from './recent-spans.ts'
 import { LinkedSampler, samplerFromEnvironment } from './sampler.ts'
 import type { Instrumentation, MetricReader, SpanProcessor, View } from './sdk-types.ts'
 import { BurstSpanProcessor } from './span-processor.ts'
@@ -34,6 +35,11 @@ export interface TelemetryOptions {
    * stderr, once for each. `margin` as in `UndeclaredSpans`. Default: `AFTERSPAN_UNDECLARED`, else true.
    */
   readonly undeclared?: boolean | { readonly margin?: number }
+  /**
+   * How much of the latest spans is kept in this process, once `dashboard()` of `afterspan/dashboard` is mounted; see `RecentSpans`.
+   * `false`: none, and the page has no traces.
+   */
+  readonly recentSpans?: false | RecentSpansOptions
   /**
    * Holds each trace until it is over, and keeps it if anything failed, was slow, retried or asked for, and a share of the rest; see
    * `TailSamplingProcessor`. A number is the share. Default: `AFTERSPAN_TAIL_SAMPLING` (a share, 0 to 1), else off.
@@ -128,6 +134,8 @@ function start(options: TelemetryOptions, env: NodeJS.ProcessEnv, notice: Notice
   const reader = prometheusReader()
   const spanProcessors = [
     ...(undeclared === undefined ? [] : [undeclared]),
+    // Before what samples: a trace that is not sent can still be looked at here.
+    ...(options.recentSpans === false ? [] : [new RecentSpans(options.recentSpans)]),
     ...tailSampled(options, env, notice, spanProcessorsFromEnvironment(env, notice)),
     ...(options.spanProcessors ?? []),
   ]

@@ -48,6 +48,7 @@ export class TailSamplingProcessor implements SpanProcessor {
   /** Verdicts by trace id, the oldest first. */
   readonly #decided = new Map<string, boolean>()
   readonly #timer: NodeJS.Timeout
+  readonly #endHolding: () => void
   #held = 0
 
   constructor(options: TailSamplingOptions) {
@@ -63,7 +64,7 @@ export class TailSamplingProcessor implements SpanProcessor {
     this.#maxSpans = checkNumber('maxSpans', given.maxSpans, { min: 1, max: 10_000_000, whole: true }) ?? 100_000
     this.#timer = setInterval(() => this.#decideOld(), Math.min(LOOK, this.#maxAge))
     this.#timer.unref()
-    traceHolds.set({
+    this.#endHolding = traceHolds.add({
       hold: (traceId) => this.#groups.hold(traceId),
       release: (traceId) => {
         const group = this.#groups.release(traceId)
@@ -188,7 +189,7 @@ export class TailSamplingProcessor implements SpanProcessor {
   /** Decides what is held, by what is known of it. */
   async shutdown(): Promise<void> {
     clearInterval(this.#timer)
-    traceHolds.set(undefined)
+    this.#endHolding()
     this.#decideAll()
     await Promise.all(this.#next.map((next) => next.shutdown()))
   }

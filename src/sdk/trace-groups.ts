@@ -80,6 +80,11 @@ export class TraceGroups {
     return this.find(traceId)
   }
 
+  /** The oldest first. */
+  all(): Iterable<Group> {
+    return this.#groups
+  }
+
   oldest(): Group | undefined {
     return this.#groups.values().next().value
   }

@@ -1,4 +1,4 @@
-import { PRIORITIES, type Priority } from '../model/words.ts'
+import { PRIORITIES, type Priority, type TaskMode } from '../model/words.ts'
 import type { TaskFigures } from './figures.ts'
 
 export type HealthStatus = 'ok' | 'degraded' | 'unhealthy'
@@ -30,7 +30,7 @@ interface Assessed {
   readonly queue: { readonly limit: number; readonly waiting: number }
   readonly concurrency: { readonly limit: number }
   readonly total: TaskFigures
-  readonly tasks: readonly (TaskFigures & { readonly name: string })[]
+  readonly tasks: readonly (TaskFigures & { readonly name: string; readonly mode: TaskMode })[]
   readonly engines: readonly {
     readonly task: string
     readonly system: string
@@ -62,6 +62,11 @@ export function assess(snapshot: Assessed, limits: HealthLimits): { status: Heal
         (limit) =>
           `${task.name}: ${percent} of ${completed + failed} failed in the last 5 minutes (limit ${100 * limit} %)`,
       )
+    }
+    if (task.mode === 'paused') {
+      // Never unhealthy: somebody wants it so, and a new process would start what waits.
+      if (task.waiting > 0) found.push({ level: 'degraded', reason: `${task.name}: paused, ${task.waiting} wait` })
+      continue
     }
     const oldest = task.oldestWaiting ?? 0
     judge(

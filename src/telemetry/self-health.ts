@@ -8,8 +8,8 @@ export const REASONS = {
   capped: ['task_names', 'routes', 'error_types', 'span_names'],
   /** `span`, `metric`: the OpenTelemetry SDK threw · `listener`: one of `tasks.on` · `retry_if`, `group_by`, `logger` ·
    *  `engine`: an engine gave an error outside a send, or could not be told how an attempt ended · `profiler`: it could not
-   *  sample, or write a profile. */
-  caught: ['span', 'metric', 'listener', 'retry_if', 'group_by', 'logger', 'engine', 'profiler'],
+   *  sample, or write a profile · `authorize`: that of `dashboard` threw. */
+  caught: ['span', 'metric', 'listener', 'retry_if', 'group_by', 'logger', 'engine', 'profiler', 'authorize'],
   /** Whole traces, where `TailSamplingProcessor` is used: kept because of an `error`, as `slow`, `retried` or `asked` for, or as
    *  one of the `share`; let go as one of the `rest`, or `evicted` for want of room before it was over. */
   sampled: ['error', 'slow', 'retried', 'asked', 'share', 'rest', 'evicted'],

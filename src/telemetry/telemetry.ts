@@ -1,6 +1,7 @@
 import type { Context, MeterProvider, TracerProvider } from '@opentelemetry/api'
 import type { Clock } from '../model/clock.ts'
 import { describeError } from '../model/describe-error.ts'
+import { effectOf } from '../model/effect.ts'
 import type { Carrier } from '../model/engine.ts'
 import type { Limits } from '../model/options.ts'
 import type { Place } from '../model/profiler.ts'
@@ -246,7 +247,7 @@ export class Telemetry implements Observer<TelemetryJob> {
     try {
       const route = job.origin?.route
       const series = tally.effect(outcome, route === undefined ? undefined : this.names.routes.label(route))
-      const seconds = this.#effect(job) / 1000
+      const seconds = effectOf(job, this.#clock.now()) / 1000
       this.#registry.instruments.effect.record(seconds, series.attributes, job.context)
       if (job.trace.previous !== undefined) series.note(seconds, job.trace.previous)
     } catch {
@@ -264,13 +265,6 @@ export class Telemetry implements Observer<TelemetryJob> {
 
   deduplicated(job: TelemetryJob): void {
     job.trace.tally.deduplicated.value++
-  }
-
-  /** ms from the end of the response, or from the deferral where there is no request; on an engine from when it had it. */
-  #effect(job: TelemetryJob): number {
-    const now = this.#clock.now()
-    const from = job.origin === undefined || job.queue !== undefined ? job.deferredAt : (job.origin.endedAt ?? now)
-    return Math.max(0, now - from)
   }
 
   *#labelled<T>(values: Iterable<readonly [string, T]>): Iterable<readonly [string, T]> {

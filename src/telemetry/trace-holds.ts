@@ -6,22 +6,24 @@ export interface TraceHolder {
 }
 
 /**
- * Tells a span processor that decides by whole traces of tasks that wait: between two attempts, or before the first, a task has no
+ * Tells span processors that decide by whole traces of tasks that wait: between two attempts, or before the first, a task has no
  * open span, and its trace would look complete.
  */
 export class TraceHolds {
-  #holder: TraceHolder | undefined
+  readonly #holders = new Set<TraceHolder>()
 
-  set(holder: TraceHolder | undefined): void {
-    this.#holder = holder
+  /** The function that is returned takes it away. */
+  add(holder: TraceHolder): () => void {
+    this.#holders.add(holder)
+    return () => void this.#holders.delete(holder)
   }
 
   hold(traceId: string | undefined): void {
-    if (traceId !== undefined) this.#holder?.hold(traceId)
+    if (traceId !== undefined) for (const holder of this.#holders) holder.hold(traceId)
   }
 
   release(traceId: string | undefined): void {
-    if (traceId !== undefined) this.#holder?.release(traceId)
+    if (traceId !== undefined) for (const holder of this.#holders) holder.release(traceId)
   }
 }
 

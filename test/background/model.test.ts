@@ -3,7 +3,7 @@ import type { TestTasks } from 'afterspan/testing'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type Ending, inScope, type Scope, type Waiting } from '../../src/background/scope.ts'
-import { OUTCOMES, PRIORITIES, STATES } from '../../src/model/words.ts'
+import { MODES, OUTCOMES, PRIORITIES, STATES, type TaskMode } from '../../src/model/words.ts'
 import { TestTasks as BrakedTasks } from '../../src/testing/test-tasks.ts'
 import { FakeMeter } from './fake-meter.ts'
 
@@ -77,6 +77,14 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('track' as const), fails: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('delay' as const), delay: fc.constantFrom(0, 4, 500) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('heap' as const), used: fc.constantFrom(50, 85, 95) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('mode' as const),
+      task: fc.constantFrom(...TASKS),
+      mode: fc.constantFrom(...MODES),
+    }),
+  },
 )
 
 const program = fc.record({
@@ -107,9 +115,15 @@ test('whatever happens in whatever order, the ledger balances after each step an
         { meter: () => meter, heap: () => ({ used: heap, limit: 100 }) },
       )
       const inFlight: Run[] = []
+      const modes = new Map<string, TaskMode>()
+      const startedWhilePaused: string[] = []
+      const begin = (run: Run) => {
+        if (modes.get(run.task) === 'paused') startedWhilePaused.push(run.task)
+        inFlight.push(run)
+      }
       const handler = (task: string) => () =>
         new Promise<void>((resolve, reject) => {
-          inFlight.push({ task, resolve, reject })
+          begin({ task, resolve, reject })
         })
       const defined = {
         wide: tasks.define('wide', handler('wide')),
@@ -133,7 +147,7 @@ test('whatever happens in whatever order, the ledger balances after each step an
             new Promise<void>((resolve, reject) => {
               expect(payloads.length).toBeLessThanOrEqual(3)
               const failOne = () => fail(payloads.length - 1, new Error('only this one'))
-              inFlight.push({ task: 'batched', resolve, reject, failOne })
+              begin({ task: 'batched', resolve, reject, failOne })
             }),
           { maxSize: 3, maxWait: 100, timeout: 2_000, retry: { attempts: 2, initial: 50 } },
         ),
@@ -148,6 +162,7 @@ test('whatever happens in whatever order, the ledger balances after each step an
       const signals: AbortController[] = []
 
       const check = () => {
+        expect(startedWhilePaused).toEqual([])
         const ledger = tasks.ledger()
         expect(imbalance(ledger)).toBe(0)
         const counted = Object.fromEntries([...STATES, ...OUTCOMES].map((word) => [word, 0])) as Record<
@@ -181,6 +196,10 @@ test('whatever happens in whatever order, the ledger balances after each step an
           const handle = step.request === undefined ? defer() : inScope(requests[step.request]!, defer)
           // A key never finds a deferral that has ended.
           expect([...STATES, 'dropped']).toContain(handle.state)
+          const isNew = !handles.has(handle.id)
+          if (isNew && modes.get(step.task) === 'draining') {
+            expect(handle.error).toMatchObject({ code: 'ERR_AFTERSPAN_DRAINING' })
+          }
           handles.set(handle.id, handle)
         }
         if (step.do === 'end') requests[step.request]!.end(step.ending)
@@ -198,6 +217,10 @@ test('whatever happens in whatever order, the ledger balances after each step an
         }
         if (step.do === 'delay') meter.report(step.delay)
         if (step.do === 'heap') heap = step.used
+        if (step.do === 'mode') {
+          modes.set(step.task, step.mode)
+          tasks[step.mode === 'paused' ? 'pause' : step.mode === 'draining' ? 'drain' : 'resume'](step.task)
+        }
         if (step.do === 'wait') await tasks.clock.advance(step.ms)
         await tasks.clock.turn()
         check()

@@ -1,0 +1,140 @@
+import { getHeapStatistics } from 'node:v8'
+import type { EngineFigures, Snapshot } from '../background/public.ts'
+import type { Place } from '../model/profiler.ts'
+import { assess, HEALTH_LIMITS } from '../stats/assess.ts'
+import { NO_QUANTILES } from '../stats/slot-sketch.ts'
+import type { RecentFigures } from '../stats/task-history.ts'
+import { troubleOf } from '../stats/trouble.ts'
+import { clean } from '../telemetry/names.ts'
+import type { Blocker, Now, TaskRow } from './protocol.ts'
+import type { Source } from './source.ts'
+
+/** What holds tasks back, where the snapshot has it. */
+interface Brakes {
+  readonly governor?:
+    | {
+        readonly delay: number
+        readonly maxDelay: number
+        readonly limits: Readonly<Record<'high' | 'medium' | 'low', number>>
+        readonly holdsBack: boolean
+      }
+    | undefined
+  readonly heap?: { readonly used: number; readonly limit: number; readonly guarded: boolean }
+}
+
+const BLOCKERS = 10
+
+/** What *Now* shows. */
+export function nowOf(source: Source): Now {
+  const snapshot: Snapshot & Brakes = source.tasks.snapshot()
+  const { concurrency, queue, state, governor } = snapshot
+  const foreground = source.inspection.foreground.recent()
+  const none = { running: NO_QUANTILES, idle: NO_QUANTILES }
+  const rows = snapshot.tasks.flatMap((task) => rowOf(source, snapshot, task) ?? [])
+  return {
+    at: Date.now(),
+    state,
+    uptime: process.uptime(),
+    health: assess(snapshot, HEALTH_LIMITS),
+    concurrency: { limit: concurrency.limit, used: concurrency.used },
+    queue: { limit: Number.isFinite(queue.limit) ? queue.limit : null, waiting: queue.waiting },
+    governor:
+      governor === undefined
+        ? null
+        : {
+            delay: governor.delay,
+            maxLoopDelay: governor.maxDelay,
+            limits: governor.limits,
+            holdsBack: governor.holdsBack,
+          },
+    heap: heapOf(snapshot),
+    loop: { ...(foreground?.loopDelay ?? none), blockers: blockersOf(source, snapshot) },
+    requests: foreground?.request ?? none,
+    tasks: rows.sort(byTrouble),
+  }
+}
+
+/** One line of *Now*; undefined where nothing is known of the task. */
+export function rowOf(
+  { inspection }: Source,
+  snapshot: Pick<Snapshot, 'engines' | 'concurrency'>,
+  task: Snapshot['tasks'][number],
+): TaskRow | undefined {
+  const history = inspection.history(task.name)
+  if (history === undefined) return undefined
+  const now = inspection.clock.now()
+  const recent = history.recent(now)
+  const engine = snapshot.engines.find((engine) => engine.task === task.name)
+  const concurrency = Math.min(
+    inspection.plan(task.name)?.concurrency ?? Number.POSITIVE_INFINITY,
+    snapshot.concurrency.limit,
+  )
+  const { score, reasons } = troubleOf({
+    mode: task.mode,
+    figures: task,
+    recent,
+    concurrency,
+    engine: engine && { system: engine.system, up: engine.up, oldest: engine.holds?.oldest ?? null },
+  })
+  return {
+    name: task.name,
+    mode: task.mode,
+    ...(engine !== undefined && { engine: engineOf(engine) }),
+    rate: rateOf(recent),
+    failureRatio: task.failureRatio,
+    failed: task.recent.failed,
+    retries: recent.counts.retries,
+    wait: recent.wait,
+    duration: recent.duration,
+    effect: recent.effect,
+    waiting: task.waiting,
+    oldest: task.oldestWaiting,
+    running: task.running,
+    zombies: task.zombies,
+    sparkline: history.sparkline(now),
+    trouble: score,
+    reasons,
+  }
+}
+
+function engineOf({ system, queue, up }: EngineFigures) {
+  return { system, queue: clean(queue), up }
+}
+
+/** Outcomes per second. */
+function rateOf({ counts, seconds }: RecentFigures): number {
+  const outcomes = counts.completed + counts.failed + counts.cancelled + counts.dropped + counts.handed_off
+  return outcomes / Math.max(1, seconds)
+}
+
+/** What needs attention first; of the rest, what failed, and what does most. */
+function byTrouble(one: TaskRow, other: TaskRow): number {
+  return (
+    other.trouble - one.trouble ||
+    other.failed - one.failed ||
+    other.rate - one.rate ||
+    (one.name < other.name ? -1 : 1)
+  )
+}
+
+function heapOf({ heap }: Brakes): Now['heap'] {
+  if (heap !== undefined) return { used: heap.used, limit: heap.limit, guarded: heap.guarded }
+  const { used_heap_size, heap_size_limit } = getHeapStatistics()
+  return { used: used_heap_size, limit: heap_size_limit, guarded: false }
+}
+
+function blockersOf({ inspection }: Source, { tasks }: Snapshot): Blocker[] {
+  const now = inspection.clock.now()
+  const found = tasks.flatMap(({ name }): Blocker[] => {
+    const blocked = inspection.history(name)?.recentCounts(now).blocked
+    if (blocked === undefined) return []
+    const { seconds, longest, stalls, place } = blocked
+    return [{ task: name, seconds, longest, stalls, place: place === undefined ? null : placeText(place) }]
+  })
+  return found.sort((one, other) => other.seconds - one.seconds).slice(0, BLOCKERS)
+}
+
+function placeText({ name, file, line }: Place): string {
+  if (file === undefined) return clean(name)
+  return clean(`${name} (${file.replace(/^file:\/\//, '')}${line === undefined ? '' : `:${line}`})`)
+}
