@@ -7,9 +7,9 @@
  * | `GET api/now` | `Now` |
  * | `GET api/events` | server-sent events: `now` (a `Now`) each second, `lost` when the reader was too slow and some were left out |
  * | `GET api/tasks/:name?range=900` | `TaskDetail`; `range` 900 or 3600 seconds |
- * | `GET api/tasks/:name/profile` | `ProfileDetail`, 404 where the profiler is off |
+ * | `GET api/tasks/:name/profile?id=` | `ProfileDetail`; with `id` (`AttemptRow.profile`) that of one attempt; 404 where there is none |
  * | `GET api/tasks/:name/waiting?after=…` | `Page<WaitingTask>`, in the order in which they start |
- * | `GET api/traces?trace=&id=&task=&route=&error=&after=` | `Page<TraceRow>`, the latest first |
+ * | `GET api/traces?trace=&id=&task=&route=&error=&failed=1&after=` | `Page<TraceRow>`, the latest first; `trace` may be the beginning of an id, `error` any part of a type or message |
  * | `GET api/traces/:traceId` | `TraceDetail` |
  * | `GET api/undeclared` · `GET api/telemetry` | `UndeclaredRow[]` · `TelemetryHealth` |
  * | `POST api/tasks/:name/pause` · `resume` · `drain` · `POST api/waiting/:id/cancel` · `POST api/failed/:id/retry` | 204; 403 where actions are off |
@@ -78,7 +78,7 @@ export interface TaskRow {
   readonly zombies: number
   /** The last 15 minutes in 60 parts, the oldest first: outcomes that completed, and that failed. */
   readonly sparkline: { readonly completed: readonly number[]; readonly failed: readonly number[] }
-  /** By how much it needs somebody's attention, 0 to 1; the list is sorted by it. */
+  /** By how much it needs somebody's attention, 0 to 1, from 0.5 on shown as unhealthy; the list is sorted by it. */
   readonly trouble: number
   /** In words, the worst first; empty where all is well. */
   readonly reasons: readonly string[]
@@ -145,6 +145,7 @@ export interface TaskDetail {
   readonly charts: {
     /** Epoch seconds, as uPlot wants them. */
     readonly times: readonly number[]
+    /** Per second, as `failed` and `retries`. */
     readonly completed: Line
     readonly failed: Line
     readonly retries: Line
@@ -154,7 +155,9 @@ export interface TaskDetail {
     readonly duration: { readonly p50: Line; readonly p95: Line; readonly p99: Line }
     readonly effect: { readonly p50: Line; readonly p95: Line; readonly p99: Line }
   }
-  /** Of the duration in the range: upper bounds in seconds and how many lie below each but above the one before. */
+  /**
+   * Of the duration in the range: upper bounds in seconds, all finite, and how many lie below each but above the one before.
+   */
   readonly histogram: { readonly bounds: readonly number[]; readonly counts: readonly number[] }
   readonly errors: readonly {
     readonly type: string

@@ -1,0 +1,50 @@
+import { useMemo } from 'preact/hooks'
+import type { Line, TaskDetail } from '../../protocol.ts'
+import { count, duration, rate } from '../words/format.ts'
+import { Chart, type Series } from './chart.tsx'
+
+type Three = TaskDetail['charts']['wait']
+
+const SOLID: readonly number[] = []
+const DASHED = [7, 3]
+const DOTTED = [2, 3]
+
+const line = (label: string, values: Line, colour: string, dash: readonly number[]): Series => ({
+  label,
+  values,
+  colour,
+  dash,
+})
+
+const quantiles = ({ p50, p95, p99 }: Three): Series[] => [
+  line('p50', p50, '--line-1', SOLID),
+  line('p95', p95, '--line-2', DASHED),
+  line('p99', p99, '--line-3', DOTTED),
+]
+
+export function Charts({ charts }: { charts: TaskDetail['charts'] }) {
+  const { times } = charts
+  const of = useMemo(
+    () => ({
+      outcomes: [
+        line('completed', charts.completed, '--line-1', SOLID),
+        line('failed', charts.failed, '--bad', DASHED),
+        line('retries', charts.retries, '--line-3', DOTTED),
+      ],
+      load: [line('waiting', charts.waiting, '--line-2', DASHED), line('running', charts.running, '--line-1', SOLID)],
+      wait: quantiles(charts.wait),
+      duration: quantiles(charts.duration),
+      effect: quantiles(charts.effect),
+    }),
+    [charts],
+  )
+  return (
+    <div class="charts">
+      <Chart title="Outcomes and retries" times={times} series={of.outcomes} format={rate} />
+      <Chart title="Waiting and running" times={times} series={of.load} format={count} />
+      <Chart title="Wait" times={times} series={of.wait} format={duration} />
+      <Chart title="Duration" times={times} series={of.duration} format={duration} />
+      <Chart title="Effect" times={times} series={of.effect} format={duration} />
+    </div>
+  )
+}
