@@ -36,7 +36,12 @@ export function Header({ route, live }: { route: Route; live: LiveState }) {
         <ul>
           {PLACES.map(({ title, href, screens }) => (
             <li key={title}>
-              <a href={href} aria-current={screens.includes(route.screen) ? 'page' : undefined}>
+              <a
+                href={href}
+                aria-current={
+                  screens[0] === route.screen ? 'page' : screens.includes(route.screen) ? 'true' : undefined
+                }
+              >
                 {title}
               </a>
             </li>

@@ -31,11 +31,15 @@ export function UndeclaredScreen() {
                 <thead>
                   <tr>
                     <th scope="col">Span</th>
-                    <th scope="col">Route</th>
+                    <th scope="col" class="words">
+                      Route
+                    </th>
                     <th scope="col">Times</th>
                     <th scope="col">In all</th>
                     <th scope="col">Longest</th>
-                    <th scope="col">What to write instead</th>
+                    <th scope="col" class="words">
+                      What to write instead
+                    </th>
                   </tr>
                 </thead>
                 <tbody>

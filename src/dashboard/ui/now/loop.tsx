@@ -43,7 +43,9 @@ export function Loop({ now }: { now: Now }) {
                   <th scope="col">In all</th>
                   <th scope="col">Longest</th>
                   <th scope="col">Stalls</th>
-                  <th scope="col">Where</th>
+                  <th scope="col" class="words">
+                    Where
+                  </th>
                 </tr>
               </thead>
               <tbody>

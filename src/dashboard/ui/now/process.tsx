@@ -66,11 +66,11 @@ function Governor({ governor }: { governor: Now['governor'] }) {
           </>
         ) : (
           <b>open</b>
-        )}{' '}
-        {duration(delay)} of {duration(maxLoopDelay)}
+        )}
       </p>
       <p class="note">
-        limits: high {count(limits.high)}, medium {count(limits.medium)}, low {count(limits.low)}
+        {duration(delay)} of {duration(maxLoopDelay)}; high {count(limits.high)}, medium {count(limits.medium)}, low{' '}
+        {count(limits.low)}
       </p>
     </>
   )

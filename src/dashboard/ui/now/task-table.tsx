@@ -9,7 +9,7 @@ import { TaskActions } from '../parts/task-actions.tsx'
 import { TaskBadges } from '../parts/task-badges.tsx'
 import { Name } from '../parts/text.tsx'
 import { href } from '../router.ts'
-import { count, duration, rate, ratio } from '../words/format.ts'
+import { count, rate, ratio, short } from '../words/format.ts'
 import { inOrder } from './order.ts'
 
 /** More are seldom looked at, and a hundred rows with nine quantiles each are drawn again each second. */
@@ -37,7 +37,9 @@ export function TaskTable({ rows }: { rows: readonly TaskRow[] }) {
           <thead>
             <tr>
               <th scope="col">Task</th>
-              <th scope="col">Last 15 min</th>
+              <th scope="col" class="words">
+                Last 15 min
+              </th>
               <th scope="col">Rate</th>
               <th scope="col">Failed</th>
               <th scope="col">
@@ -85,7 +87,7 @@ function Row({ row }: { row: TaskRow }) {
         <TaskBadges row={row} />
         {row.reasons.length > 0 && (
           <span class="why">
-            <Name text={row.reasons.slice(0, 3).join(' · ')} length={160} />
+            <Name text={row.reasons.slice(0, 2).join('; ')} length={140} />
           </span>
         )}
       </th>
@@ -108,7 +110,7 @@ function Row({ row }: { row: TaskRow }) {
       </td>
       <td data-head="Waiting">{count(row.waiting)}</td>
       <td data-head="Oldest" class={row.oldest !== null && row.oldest >= 30 ? 'notable' : ''}>
-        {duration(row.oldest)}
+        {short(row.oldest)}
       </td>
       <td data-head="Running">
         {count(row.running)}

@@ -14,7 +14,7 @@ const OLD = 30
 export function verdict(now: Now): { failing: Finding[]; stuck: Finding[] } {
   return {
     failing: findings(now, ({ failed, failureRatio }) =>
-      failed > 0 ? `${ratio(failureRatio)} of 5 min, ${count(failed)} failed` : null,
+      failed > 0 ? `${ratio(failureRatio)} failed, ${count(failed)} in 5 min` : null,
     ),
     stuck: findings(now, stuck),
   }

@@ -1,5 +1,5 @@
 import type { Quantiles } from '../../protocol.ts'
-import { duration } from '../words/format.ts'
+import { short } from '../words/format.ts'
 import { Hidden } from './text.tsx'
 
 const STEPS = ['p50', 'p95', 'p99'] as const
@@ -11,7 +11,7 @@ export function QuantileCells({ of }: { of: Quantiles }) {
       {STEPS.map((step) => (
         <span key={step}>
           <Hidden>{`${step} `}</Hidden>
-          {duration(of[step])}
+          {short(of[step])}
         </span>
       ))}
     </span>

@@ -2,7 +2,7 @@ import { count, duration } from '../words/format.ts'
 
 const HEIGHT = 26
 const BASE = 17
-const STEP = 2
+const STEP = 1.6
 
 /** Completed above the line, failed below it: which is which can be told without the colour. */
 export function Sparkline(props: { completed: readonly number[]; failed: readonly number[]; seconds: number }) {

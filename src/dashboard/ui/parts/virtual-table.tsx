@@ -39,12 +39,12 @@ export function VirtualTable<T>(props: Props<T>) {
 
   const { first, end } = windowOf(scrolled, height, rowHeight, items.length)
   const atEnd = end >= items.length
-  // Also when a page was added of which the end is in sight as well.
-  useEffect(() => {
-    if (atEnd) onEnd?.()
-  }, [atEnd, items.length, onEnd])
-
   const top = scrolled < rowHeight
+  // Also when a page was added of which the end is in sight as well. At the top nobody has asked for more.
+  useEffect(() => {
+    if (atEnd && !top) onEnd?.()
+  }, [atEnd, top, items.length, onEnd])
+
   useEffect(() => onTop?.(top), [top, onTop])
 
   useEffect(() => {

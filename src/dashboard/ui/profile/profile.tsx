@@ -99,7 +99,9 @@ function Detail({ detail }: { detail: ProfileDetail }) {
               <th scope="col">Self</th>
               <th scope="col">Share</th>
               <th scope="col">With callees</th>
-              <th scope="col">Where</th>
+              <th scope="col" class="words">
+                Where
+              </th>
             </tr>
           </thead>
           <tbody>

@@ -22,13 +22,21 @@ export function Attempts(props: { title: string; attempts: readonly AttemptRow[]
             <caption class="hidden">{title}</caption>
             <thead>
               <tr>
-                <th scope="col">When</th>
-                <th scope="col">Result</th>
+                <th scope="col" class="words">
+                  When
+                </th>
+                <th scope="col" class="words">
+                  Result
+                </th>
                 <th scope="col">Attempt</th>
                 <th scope="col">Wait</th>
                 <th scope="col">Duration</th>
-                <th scope="col">Route</th>
-                <th scope="col">Trace</th>
+                <th scope="col" class="words">
+                  Route
+                </th>
+                <th scope="col" class="words">
+                  Trace
+                </th>
               </tr>
             </thead>
             <tbody>

@@ -20,12 +20,16 @@ interface Props {
   readonly times: readonly number[]
   readonly series: readonly Series[]
   readonly format: (value: number | null) => string
+  /** On the axis, where there is little room. */
+  readonly axis?: (value: number | null) => string
+  /** How far its lines may be apart; where nothing is given, 1, 2 or 5 times a power of ten. */
+  readonly steps?: readonly number[]
 }
 
 const HEIGHT = 150
 
 /** Lines over time with the values under the cursor in the legend, and as a table for who cannot see them. */
-export function Chart({ title, times, series, format }: Props) {
+export function Chart({ title, times, series, format, axis = format, steps }: Props) {
   const holder = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
   const [index, setIndex] = useState<number | null>(null)
@@ -37,7 +41,7 @@ export function Chart({ title, times, series, format }: Props) {
   // Drawn anew for other lines and other colours; other values are only set, below.
   useEffect(() => {
     const element = holder.current!
-    const options = optionsOf({ series, format, zone, width: element.clientWidth, moved: setIndex })
+    const options = optionsOf({ series, format: axis, steps, zone, width: element.clientWidth, moved: setIndex })
     const drawn = new uPlot(options, dataOf(times, series), element)
     plot.current = drawn
     const observer = new ResizeObserver(() => {
@@ -58,7 +62,9 @@ export function Chart({ title, times, series, format }: Props) {
   return (
     <figure class="chart" aria-labelledby={id}>
       <figcaption>
-        <h3 id={id}>{title}</h3>
+        <h3>
+          <span id={id}>{title}</span> <span class="quiet">{index === null ? '' : moment}</span>
+        </h3>
         <ul class="legend">
           {series.map(({ label, values, colour: name, dash }) => (
             <li key={label}>
@@ -73,7 +79,6 @@ export function Chart({ title, times, series, format }: Props) {
               {label} <b>{format(values[at] ?? null)}</b>
             </li>
           ))}
-          <li class="quiet">{index === null ? 'last' : moment}</li>
         </ul>
       </figcaption>
       <div class="plot" ref={holder} aria-hidden="true" />
@@ -136,11 +141,12 @@ function dataOf(times: readonly number[], series: readonly Series[]): uPlot.Alig
 function optionsOf(given: {
   series: readonly Series[]
   format: (value: number | null) => string
+  steps: readonly number[] | undefined
   zone: 'utc' | 'local'
   width: number
   moved: (index: number | null) => void
 }): uPlot.Options {
-  const { series, format, zone, width, moved } = given
+  const { series, format, steps, zone, width, moved } = given
   const text = colour('--quiet')
   const grid = { stroke: colour('--grid'), width: 1 }
   const axis = { stroke: text, grid, ticks: { show: false }, font: '11px system-ui, sans-serif' }
@@ -158,7 +164,13 @@ function optionsOf(given: {
         space: 80,
         values: (_plot, times) => times.map((time) => clock(time * 1_000, zone).slice(0, 5)),
       },
-      { ...axis, size: 58, space: 34, values: (_plot, values) => values.map((value) => format(value)) },
+      {
+        ...axis,
+        size: 58,
+        space: 34,
+        values: (_plot, values) => values.map((value) => format(value)),
+        ...(steps ? { incrs: [...steps] } : {}),
+      },
     ],
     series: [
       {},

@@ -1,9 +1,16 @@
+import type { ComponentChildren } from 'preact'
 import { useMemo } from 'preact/hooks'
 import type { Line, TaskDetail } from '../../protocol.ts'
-import { count, duration, rate } from '../words/format.ts'
+import { count, duration, rate, short } from '../words/format.ts'
 import { Chart, type Series } from './chart.tsx'
 
 type Three = TaskDetail['charts']['wait']
+
+/** Round in the unit that is shown, from microseconds to days. */
+const SECONDS = [
+  ...[-6, -5, -4, -3, -2, -1].flatMap((power) => [1, 2, 5].map((step) => Number((step * 10 ** power).toPrecision(1)))),
+  ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 18_000, 43_200, 86_400, 864_000],
+]
 
 const SOLID: readonly number[] = []
 const DASHED = [7, 3]
@@ -22,7 +29,7 @@ const quantiles = ({ p50, p95, p99 }: Three): Series[] => [
   line('p99', p99, '--line-3', DOTTED),
 ]
 
-export function Charts({ charts }: { charts: TaskDetail['charts'] }) {
+export function Charts({ charts, children }: { charts: TaskDetail['charts']; children: ComponentChildren }) {
   const { times } = charts
   const of = useMemo(
     () => ({
@@ -42,9 +49,10 @@ export function Charts({ charts }: { charts: TaskDetail['charts'] }) {
     <div class="charts">
       <Chart title="Outcomes and retries" times={times} series={of.outcomes} format={rate} />
       <Chart title="Waiting and running" times={times} series={of.load} format={count} />
-      <Chart title="Wait" times={times} series={of.wait} format={duration} />
-      <Chart title="Duration" times={times} series={of.duration} format={duration} />
-      <Chart title="Effect" times={times} series={of.effect} format={duration} />
+      <Chart title="Wait" times={times} series={of.wait} format={duration} axis={short} steps={SECONDS} />
+      <Chart title="Duration" times={times} series={of.duration} format={duration} axis={short} steps={SECONDS} />
+      <Chart title="Effect" times={times} series={of.effect} format={duration} axis={short} steps={SECONDS} />
+      {children}
     </div>
   )
 }

@@ -1,8 +1,8 @@
 import type { TaskDetail } from '../../protocol.ts'
-import { count, counted, duration, ratio } from '../words/format.ts'
+import { count, counted, duration, ratio, short } from '../words/format.ts'
 
-const WIDTH = 520
-const HEIGHT = 130
+const WIDTH = 420
+const HEIGHT = 150
 const FOOT = 20
 
 /** How the durations are spread: one bar for each bound, the empty ones at both ends left out. */
@@ -10,7 +10,14 @@ export function Histogram({ of: { bounds, counts } }: { of: TaskDetail['histogra
   const first = counts.findIndex((number) => number > 0)
   const last = counts.findLastIndex((number) => number > 0)
   const total = counts.reduce((sum, number) => sum + number, 0)
-  if (first < 0) return <p class="quiet">No attempt ended in this time.</p>
+  if (first < 0) {
+    return (
+      <figure class="histogram">
+        <h3>Durations</h3>
+        <p class="quiet">No attempt ended in this time.</p>
+      </figure>
+    )
+  }
   const bars = counts.slice(first, last + 1).map((number, index) => ({
     number,
     from: bounds[first + index - 1] ?? 0,
@@ -21,6 +28,12 @@ export function Histogram({ of: { bounds, counts } }: { of: TaskDetail['histogra
   const labelled = Math.max(1, Math.ceil(bars.length / 6))
   return (
     <figure class="histogram">
+      <figcaption>
+        <h3>Durations</h3>
+        <p class="legend">
+          {counted(total, 'attempt')} from {short(bars[0]!.from)} to {short(bars.at(-1)!.to)}
+        </p>
+      </figcaption>
       <svg
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         role="img"
@@ -43,7 +56,7 @@ export function Histogram({ of: { bounds, counts } }: { of: TaskDetail['histogra
               />
               {index % labelled === 0 && (
                 <text x={index * step} y={HEIGHT - 6}>
-                  {duration(from)}
+                  {short(from)}
                 </text>
               )}
             </g>

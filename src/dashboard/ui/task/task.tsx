@@ -73,19 +73,16 @@ function Detail({ detail, range, reload }: { detail: TaskDetail; range: Range; r
         </ul>
       )}
       <Figures row={row} />
-      <Charts charts={charts} />
+      <Charts charts={charts}>
+        <Histogram of={histogram} />
+      </Charts>
       <div class="columns">
         <Part title={`Errors, last ${range === 900 ? '15 min' : 'hour'}`}>
           <Errors errors={errors} task={row.name} />
         </Part>
-        <div>
-          <Part title="Durations">
-            <Histogram of={histogram} />
-          </Part>
-          <Part title="Options">
-            <Options options={options} />
-          </Part>
-        </div>
+        <Part title="Options">
+          <Options options={options} />
+        </Part>
       </div>
       <div class="columns">
         <Attempts title="Latest attempts" attempts={latest} task={row.name} none="No attempt has ended yet." />

@@ -18,7 +18,9 @@ export function Bar(props: { row: SpanRow; view: View; responded: number | null;
   const kind = span.error !== null ? 'bad' : span.kind === 'server' ? 'server' : span.task ? 'attempt' : 'inner'
   // The label stands behind the bar, before it where there is no room behind, and in it where there is none at all.
   const behind = right < 82
-  const labelX = behind ? right : left > 18 ? (waitFrom === null ? left : x(waitFrom)) : Math.min(right, 100)
+  const start = waitFrom === null ? left : x(waitFrom)
+  const before = !behind && start > 20
+  const labelX = behind ? right : before ? start : Math.min(right, 100)
   return (
     <svg class="bar" width="100%" height={HEIGHT} aria-hidden="true">
       {retryFrom !== null && <Line className="retry" from={x(retryFrom)} to={x(waitFrom ?? from)} />}
@@ -42,7 +44,7 @@ export function Bar(props: { row: SpanRow; view: View; responded: number | null;
         y="16"
         dx={behind ? 6 : -6}
         text-anchor={behind ? 'start' : 'end'}
-        class={!behind && left <= 18 ? 'inside' : ''}
+        class={behind || before ? '' : 'inside'}
       >
         {label}
       </text>

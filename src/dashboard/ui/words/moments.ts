@@ -2,7 +2,7 @@ import { duration } from './format.ts'
 
 export type Zone = 'utc' | 'local'
 
-/** `12 s ago`, `in 5 min`: whole units, because it is counted on each second. */
+/** `12 s ago`, `in 5 min`: one whole unit, because it is counted on each second and the exact moment is at hand. */
 export function relative(at: number, now: number): string {
   const seconds = Math.trunc((now - at) / 1_000)
   if (seconds === 0) return 'now'
@@ -10,11 +10,10 @@ export function relative(at: number, now: number): string {
   return seconds > 0 ? `${words} ago` : `in ${words}`
 }
 
-/** Beyond ten minutes nobody wants the seconds, beyond ten hours the minutes. */
+/** Beyond a minute nobody wants the seconds, beyond an hour the minutes. */
 function coarse(seconds: number): number {
-  if (seconds < 600) return seconds
-  if (seconds < 36_000) return Math.floor(seconds / 60) * 60
-  return Math.floor(seconds / 3_600) * 3_600
+  const unit = [86_400, 3_600, 60].find((size) => seconds >= size) ?? 1
+  return Math.floor(seconds / unit) * unit
 }
 
 /** The moment to the millisecond with its zone: `2026-11-23 09:05:12.345 UTC`, or `… +01:00`. */
