@@ -34,8 +34,10 @@ export function App() {
         Skip to the content
       </a>
       <Header route={route} live={live} />
-      {/* Elsewhere a screen tells of its own questions; that the connection is lost concerns them all. */}
-      {failure !== null && at !== null && <Stale failure={failure} at={at} retryAt={retryAt} retry={reconnect} />}
+      {/* The other screens ask for themselves, and tell of it themselves. */}
+      {route.screen === 'now' && failure !== null && at !== null && (
+        <Stale failure={failure} at={at} retryAt={retryAt} retry={reconnect} />
+      )}
       <main id="content" ref={main} tabIndex={-1}>
         {route.screen !== 'now' ? (
           <Screen route={route} tasks={now?.tasks ?? null} />

@@ -20,7 +20,7 @@ const FINAL = [400, 401, 403, 404]
 /** Asks again and again as long as the tab is seen, later and later while there is no answer. */
 export class Poller<T> {
   readonly #load: (signal: AbortSignal) => Promise<T>
-  readonly #every: number | null
+  readonly #every: (data: T) => number | null
   readonly #changed: (state: Polled<T>) => void
   readonly #unwatch: () => void
   #state: Polled<T> = NOTHING
@@ -28,14 +28,18 @@ export class Poller<T> {
   #asking: AbortController | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  /** @param every ms between an answer and the next question; null for one answer only. */
-  constructor(load: (signal: AbortSignal) => Promise<T>, every: number | null, changed: (state: Polled<T>) => void) {
+  /** @param every ms between this answer and the next question; null when there is no need for another. */
+  constructor(
+    load: (signal: AbortSignal) => Promise<T>,
+    every: (data: T) => number | null,
+    changed: (state: Polled<T>) => void,
+  ) {
     this.#load = load
     this.#every = every
     this.#changed = changed
     this.#unwatch = onVisibility((visible) => {
       if (!visible) this.#pause()
-      else if (this.#state.data === null || this.#every !== null) this.reload()
+      else if (this.#state.data === null || this.#every(this.#state.data) !== null) this.reload()
     })
     if (isVisible()) this.reload()
   }
@@ -49,7 +53,8 @@ export class Poller<T> {
         if (asking.signal.aborted) return
         this.#failures = 0
         this.#set({ data, at: Date.now(), failure: null, retryAt: null })
-        if (this.#every !== null) this.#again(this.#every)
+        const wait = this.#every(data)
+        if (wait !== null) this.#again(wait)
       },
       (failure: Failure) => {
         if (asking.signal.aborted) return

@@ -54,7 +54,11 @@ export function TaskTable({ rows }: { rows: readonly TaskRow[] }) {
               <th scope="col">Waiting</th>
               <th scope="col">Oldest</th>
               <th scope="col">Running</th>
-              {config.actions && <th scope="col">Actions</th>}
+              {config.actions && (
+                <th scope="col" class="words">
+                  Actions
+                </th>
+              )}
             </tr>
           </thead>
           <tbody>

@@ -9,14 +9,20 @@ import { Name } from '../parts/text.tsx'
 import { Moment } from '../parts/time.tsx'
 import { encode, href } from '../router.ts'
 import { replaceRoute } from '../use-route.ts'
-import { counted, duration } from '../words/format.ts'
+import { count, counted, duration } from '../words/format.ts'
 import type { View } from './bar.tsx'
 import { layOut, type SpanRow } from './layout.ts'
 import { SpanDetail } from './span-detail.tsx'
 import { WaterfallChart } from './waterfall.tsx'
 
+/** What is over for a minute gets no more spans, and may be large. */
+function again({ spans }: TraceDetail): number | null {
+  const grows = spans.some(({ end }) => end === null || serverNow() - end < 60_000)
+  return grows || spans.length === 0 ? 3_000 : null
+}
+
 export function TraceScreen({ traceId, spanId }: { traceId: string; spanId: string | null }) {
-  const query = useQuery<TraceDetail>(`api/traces/${encode(traceId)}`, 3_000)
+  const query = useQuery(`api/traces/${encode(traceId)}`, again)
   const jaeger = config.traceUrl?.replaceAll('{traceId}', encodeURIComponent(traceId))
   return (
     <>
@@ -69,8 +75,8 @@ function Detail({ trace, spanId }: { trace: TraceDetail; spanId: string | null }
         <Moment at={waterfall.start} />
         <span>{duration(waterfall.length / 1_000)} in all</span>
         <span>{counted(spans.length, 'span')}</span>
-        {failed > 0 && <span class="notable">{failed} failed</span>}
-        {late > 0 && <span>{late} late</span>}
+        {failed > 0 && <span class="notable">{count(failed)} failed</span>}
+        {late > 0 && <span>{count(late)} late</span>}
         {waterfall.responded === null ? (
           <span>no response</span>
         ) : (

@@ -24,8 +24,8 @@ export function duration(seconds: number | null): string {
 export function short(seconds: number | null): string {
   if (seconds === null || !Number.isFinite(seconds)) return NONE
   if (seconds < 59.5) return duration(roughly(Math.max(0, seconds)))
-  if (seconds < 3_570) return `${tenths(seconds / 60)} min`
-  return seconds < 85_800 ? `${tenths(seconds / 3_600)} h` : `${tenths(seconds / 86_400)} d`
+  if (seconds < 3_570) return `${tenths(Math.max(1, seconds / 60))} min`
+  return seconds < 85_800 ? `${tenths(Math.max(1, seconds / 3_600))} h` : `${tenths(Math.max(1, seconds / 86_400))} d`
 }
 
 /** To two digits, but never a digit before the point less: 390 ms, 13 ms, 6.5 ms. */

@@ -1,9 +1,10 @@
 /** Control characters, and marks that turn the direction of writing: a name must not be able to look like another one. */
-const UNSEEN = /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]|\p{Cs}/gu
+const UNSEEN = /\r\n|[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]|\p{Cs}/gu
 
 const SHORT = new Map([
   ['\n', '↵'],
-  ['\r', '␍'],
+  ['\r', '‹CR›'],
+  ['\r\n', '↵'],
   ['\t', '⇥'],
 ])
 
