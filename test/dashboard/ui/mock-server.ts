@@ -31,7 +31,7 @@ const NOWS: Record<State, (at: number) => Now> = {
   hostile: hostileNow,
 }
 
-/** A server that speaks the dashboard's protocol and says what a test wants, below /tasks/. */
+/** A server that speaks the dashboard's protocol and says what a test wants. */
 export class MockServer {
   state: State = 'failing'
   config: Config = {
@@ -56,19 +56,23 @@ export class MockServer {
   readonly #streams = new Set<ServerResponse>()
   readonly #timer: ReturnType<typeof setInterval>
 
-  private constructor() {
+  readonly #mount: string
+
+  private constructor(mount: string) {
+    this.#mount = mount
     this.#server = createServer((request, response) => this.#answer(request, response))
     this.#timer = setInterval(() => this.push(), 1_000)
   }
 
-  static async start(port = 0): Promise<MockServer> {
-    const server = new MockServer()
+  /** @param mount The path below which the page is served, with a slash at both ends. */
+  static async start({ port = 0, mount = '/tasks/' } = {}): Promise<MockServer> {
+    const server = new MockServer(mount)
     await new Promise<void>((resolve) => server.#server.listen(port, '127.0.0.1', resolve))
     return server
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/tasks/`
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${this.#mount}`
   }
 
   get streams(): number {
@@ -104,9 +108,9 @@ export class MockServer {
       request.socket.destroy()
       return response
     }
-    if (url.pathname === '/tasks') return response.writeHead(308, { location: '/tasks/' }).end()
-    if (!url.pathname.startsWith('/tasks/')) return response.writeHead(404).end()
-    const path = url.pathname.slice('/tasks/'.length)
+    if (`${url.pathname}/` === this.#mount) return response.writeHead(308, { location: this.#mount }).end()
+    if (!url.pathname.startsWith(this.#mount)) return response.writeHead(404).end()
+    const path = url.pathname.slice(this.#mount.length)
     if (!path.startsWith('api/')) return this.#file(path || 'index.html', response)
     if (this.problem) {
       const { status, ...problem } = this.problem
@@ -198,7 +202,7 @@ function json(response: ServerResponse, body: unknown, status = 200): ServerResp
 
 // `node test/dashboard/ui/mock-server.ts [state]` to look at the page while it is made.
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const server = await MockServer.start(8_080)
+  const server = await MockServer.start({ port: 8_080 })
   server.state = (process.argv[2] as State | undefined) ?? 'failing'
   console.log(server.url)
 }
