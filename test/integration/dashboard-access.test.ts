@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { HOSTILE_TRACE } from '../dashboard/ui/mock-hostile.ts'
 import { MockServer } from '../dashboard/ui/mock-server.ts'
 import { RECEIPT_TRACE } from '../dashboard/ui/mock-traces.ts'
+import { until } from './harness/backends.ts'
 import { describeWithChromium, launchChromium, seriousFindings, Tab } from './harness/browser.ts'
 
 /** Each screen, and a text that is there when it is drawn. */
@@ -204,20 +205,20 @@ describeWithChromium('the page of the dashboard for everybody', () => {
     expect(words).toMatch(/^15 min: [\d,]+ completed, [\d,]+ failed, the last within 15 s$/)
     await tab.goto(`${server.url}#/tasks/send-receipt`)
     await page.locator('figure', { hasText: 'Waiting and running' }).locator('summary').click()
-    await tab.shows(['waiting', 'running', '1,185'], 'figure table')
-    expect(await page.locator('figure table tbody tr').count()).toBe(60)
+    await tab.shows(['waiting', 'running', '1,185'], '.chart table')
+    expect(await page.locator('.chart table tbody tr').count()).toBe(60)
     expect(await page.locator('figure.chart canvas').count()).toBe(5)
   })
 
   test('rows keep their places below the pointer', async () => {
     const page = await open()
     await tab.shows(['send-receipt'])
-    const first = () => page.locator('table.tasks .row-link').first().innerText()
+    const first = () => page.locator('table.tasks .row-link').first().textContent()
     await page.locator('table.tasks tbody tr').nth(2).hover()
     server.change = (now) => ({ ...now, at: now.at, tasks: now.tasks.toReversed() })
     await page.waitForTimeout(1_500)
     expect(await first()).toBe('send-receipt')
     await page.mouse.move(400, 5)
-    await tab.shows([/^purge-sessions/], 'table.tasks tbody', 2_500)
+    await until('the new order', 2_500, async () => (await first()) === 'purge-sessions' || undefined)
   })
 })

@@ -32,6 +32,9 @@ describeWithChromium('the page of the dashboard', () => {
     tab = await Tab.open(browser, server.url + hash, options)
     return tab.page
   }
+  const toEnd = (element: { scrollTop: number; scrollHeight: number }) => {
+    element.scrollTop = element.scrollHeight
+  }
   const unanswered = /Failed to load resource/
 
   test.each<[string, string, (string | RegExp)[]]>([
@@ -249,10 +252,10 @@ describeWithChromium('the page of the dashboard', () => {
       scrolls++
     ) {
       expect(scrolls).toBeLessThan(40)
-      await page.locator('.virtual').evaluate('(element) => { element.scrollTop = element.scrollHeight }')
+      await page.locator('.virtual').evaluate(toEnd)
       await page.waitForTimeout(100)
     }
-    await page.locator('.virtual').evaluate('(element) => { element.scrollTop = element.scrollHeight }')
+    await page.locator('.virtual').evaluate(toEnd)
     await tab.shows(['task_0007pr'], '.virtual tbody')
     expect(await rows()).toBeLessThan(80)
     await page.getByRole('button', { name: 'Show the latest' }).click()
@@ -284,14 +287,16 @@ describeWithChromium('the page of the dashboard', () => {
       'first↵Set-Cookie: owned=1↵↵last',
       'a/b?c#d%2f',
     ])
-    for (const name of ['__proto__', 'a/b?c#d%2f', 'invoice‹U+202E›gpj.exe', SCRIPT, '‹U+D800›half'.slice(8)]) {
+    for (const name of ['__proto__', 'a/b?c#d%2f', 'invoice‹U+202E›gpj.exe', 'half', '<script>']) {
       await tab.goto(server.url)
       await page.locator('table.tasks a.row-link', { hasText: name }).first().click()
       await tab.shows(['Errors, last 15 min', SCRIPT])
     }
     await page.getByRole('button', { name: 'show all (10,000,000 characters)' }).first().click()
     await until('ten million characters', 20_000, async () => {
-      const length = await page.locator('.errors').evaluate('(element) => element.textContent.length')
+      const length = await page
+        .locator('.errors')
+        .evaluate((element: { textContent: string }) => element.textContent.length)
       return (length as number) > LONG.length || undefined
     })
     await tab.goto(`${server.url}#/traces/${HOSTILE_TRACE}`)

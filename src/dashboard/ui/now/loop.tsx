@@ -13,24 +13,26 @@ export function Loop({ now }: { now: Now }) {
     <section class="loop" aria-labelledby="loop-title">
       <h2 id="loop-title">Event loop, last 5 minutes</h2>
       <div class="columns">
-        <table class="plain">
-          <caption>Delay, and what requests pay</caption>
-          <thead>
-            <tr>
-              <th scope="col">What</th>
-              <th scope="col">p50</th>
-              <th scope="col">p95</th>
-              <th scope="col">p99</th>
-              <th scope="col">max</th>
-            </tr>
-          </thead>
-          <tbody>
-            <Line title="Loop delay, tasks running" of={loop.running} />
-            <Line title="Loop delay, none running" of={loop.idle} />
-            <Line title="Requests, tasks running" of={requests.running} />
-            <Line title="Requests, none running" of={requests.idle} />
-          </tbody>
-        </table>
+        <div class="scroll">
+          <table class="plain">
+            <caption>Delay, and what requests pay</caption>
+            <thead>
+              <tr>
+                <th scope="col">What</th>
+                <th scope="col">p50</th>
+                <th scope="col">p95</th>
+                <th scope="col">p99</th>
+                <th scope="col">max</th>
+              </tr>
+            </thead>
+            <tbody>
+              <Line title="Loop delay, tasks running" of={loop.running} />
+              <Line title="Loop delay, none running" of={loop.idle} />
+              <Line title="Requests, tasks running" of={requests.running} />
+              <Line title="Requests, none running" of={requests.idle} />
+            </tbody>
+          </table>
+        </div>
         {loop.blockers.length === 0 ? (
           <Empty title="No task held the event loop for 20 ms or more." />
         ) : (

@@ -6,8 +6,7 @@ import { type Box, type Direction, layOutFlame, neighbour, parentOf } from './fl
 import { placeOf } from './place.ts'
 
 const ROW = 19
-/** Pixels of one letter, and of the narrowest box that is drawn. */
-const LETTER = 6.3
+/** Pixels of the narrowest box that is drawn. */
 const NARROWEST = 1.5
 
 const ARROWS = new Map<string, Direction>([
@@ -115,23 +114,26 @@ function FlameBox({ box, width, all, marked, reached, zoomInto }: BoxProps) {
   const { frame, depth, x, above } = box
   const label = words(frame, all)
   const pixels = box.width * width
-  const letters = Math.floor((pixels - 6) / LETTER)
   const name = oneLine(cut(frame.name, 200))
   return (
     // biome-ignore lint/a11y/useSemanticElements: there is no button in SVG
     <g
       role="button"
-      tabIndex={reached ? 0 : -1}
+      // In SVG the names of attributes have their case, and this is the one that counts.
+      tabindex={reached ? 0 : -1}
       class={`frame tone-${depth % 4}${above ? ' above' : ''}${marked ? ' marked' : ''}`}
       aria-label={cut(oneLine(label), 300)}
       data-tip={label}
       onClick={zoomInto}
     >
       <rect x={x * width} y={depth * ROW} width={Math.max(1, pixels - 1)} height={ROW - 1} rx="1" />
-      {letters >= 3 && (
-        <text x={x * width + 4} y={depth * ROW + 13}>
-          {name.length <= letters ? name : `${cut(name, letters - 1)}…`}
-        </text>
+      {pixels >= 24 && (
+        // A picture of its own cuts the name where its box ends, and leaves it whole for who reads it in another way.
+        <svg x={x * width} y={depth * ROW} width={pixels - 3} height={ROW} aria-hidden="true">
+          <text x="4" y="13">
+            {name}
+          </text>
+        </svg>
       )}
     </g>
   )
