@@ -150,6 +150,17 @@ describeWithChromium('the page of the dashboard', () => {
     expect(server.streams).toBe(1)
   })
 
+  test('asks from time to time where streams are refused, and tells nobody to worry', async () => {
+    expected = unanswered
+    server.streaming = false
+    await open()
+    await tab.shows(['34.2 % failed'])
+    server.change = (now) => ({ ...now, tasks: [taskRow('asked-for')] })
+    await tab.shows(['asked-for'], 'main', 5_000)
+    expect(await tab.page.locator('.banner').count()).toBe(0)
+    await tab.shows([/now|s ago/], '.state')
+  })
+
   test.each([
     [403, 'You may not see this', 'Give authorize to dashboard().'],
     [503, 'The server does not answer questions now', 'The process is shutting down.'],

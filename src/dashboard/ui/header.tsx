@@ -55,7 +55,7 @@ export function Header({ route, live }: { route: Route; live: LiveState }) {
 }
 
 /** How the app is and whether what is shown is live, on every screen. */
-function State({ live: { now, failure } }: { live: LiveState }) {
+function State({ live: { now, failure, streamed } }: { live: LiveState }) {
   if (now === null) return <p class="state">{failure === null ? 'connecting…' : 'not connected'}</p>
   const { status } = now.health
   return (
@@ -66,7 +66,7 @@ function State({ live: { now, failure } }: { live: LiveState }) {
       </span>
       {now.state !== 'open' && <span class="badge strong">{now.state}</span>}
       <span class="quiet" data-tip={`Running for ${duration(now.uptime)}`}>
-        {failure === null ? 'live' : <>seen {<Time at={now.at} />}</>}
+        {failure === null && streamed ? 'live' : <Time at={now.at} />}
       </span>
     </p>
   )

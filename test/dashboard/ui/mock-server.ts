@@ -47,6 +47,8 @@ export class MockServer {
   problem: (Problem & { status: number }) | null = null
   /** No answer at all: connections are cut. */
   dead = false
+  /** Whether streams are given: a server gives only so many. */
+  streaming = true
   /** Changes what `state` gives. */
   change: (now: Now) => Now = (now) => now
   /** Method and path of all that was asked, and what a POST had for `x-afterspan-csrf`. */
@@ -128,7 +130,9 @@ export class MockServer {
   #api(path: readonly string[], query: URLSearchParams, response: ServerResponse): ServerResponse {
     const at = Date.now()
     const [what, name = '', part] = path
-    if (what === 'events') return this.#stream(response)
+    if (what === 'events') {
+      return this.streaming ? this.#stream(response) : json(response, { code: 'ERR', message: 'Too many pages.' }, 503)
+    }
     if (what === 'now') return json(response, this.now())
     if (what === 'undeclared') return json(response, this.state === 'empty' ? [] : data.undeclared())
     if (what === 'telemetry') return json(response, data.telemetry())

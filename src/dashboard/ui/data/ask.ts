@@ -8,9 +8,13 @@ export interface Failure {
   readonly message: string
 }
 
-/** Asks the server for `path`, relative to where the page is served. What is thrown is a `Failure`, or the signal's reason. */
+/** ms after which an answer is not waited for any more. */
+const PATIENCE = 15_000
+
+/** Asks the server for `path`, relative to where the page is served. What is thrown is a `Failure`. */
 export async function ask<T>(path: string, signal: AbortSignal): Promise<T> {
-  const response = await send(path, { signal, headers: { accept: 'application/json' }, cache: 'no-store' })
+  const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)])
+  const response = await send(path, { signal: patience, headers: { accept: 'application/json' }, cache: 'no-store' })
   learnServerTime(Date.parse(response.headers.get('date') ?? '') || Date.now())
   return (await response.json().catch(() => {
     throw failure(response.status, 'The answer was cut off, or is not JSON.')
@@ -27,7 +31,6 @@ async function send(path: string, init: RequestInit): Promise<Response> {
   try {
     response = await fetch(path, { ...init, credentials: 'same-origin' })
   } catch (error) {
-    init.signal?.throwIfAborted()
     throw failure(null, `No answer from the server (${(error as Error).message}).`)
   }
   if (response.ok) return response

@@ -9,20 +9,25 @@ export interface LiveState {
   readonly now: Now | null
   /** When it came, by this machine's clock. */
   readonly at: number | null
+  /** Whether it comes each second: false where it has to be asked for, because a stream does not come through. */
+  readonly streamed: boolean
   readonly failure: Failure | null
   readonly retryAt: number | null
 }
 
-/** The server sends each second: after this many ms of silence the connection is dead, whatever the browser thinks. */
+/** The server sends each second: after this many ms of silence the stream is dead, whatever the browser thinks. */
 const SILENCE = 6_000
+/** ms between questions where there is no stream, and how many of them until a stream is tried again. */
+const EVERY = 3_000
+const QUESTIONS = 10
 
-/** The stream of `Now`, from one EventSource for the whole page, which is closed while nobody sees the tab. */
+/** The newest `Now`, from one EventSource for the whole page, which is closed while nobody sees the tab. */
 class Live {
-  state: LiveState = { now: null, at: null, failure: null, retryAt: null }
+  state: LiveState = { now: null, at: null, streamed: true, failure: null, retryAt: null }
   readonly #listeners = new Set<(state: LiveState) => void>()
   #source: EventSource | undefined
+  #asking: AbortController | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
-  #probe: AbortController | undefined
   #failures = 0
 
   constructor() {
@@ -35,11 +40,16 @@ class Live {
     this.#close()
     const source = new EventSource('api/events')
     this.#source = source
-    this.#listenFor(SILENCE)
-    source.addEventListener('now', (event: MessageEvent<string>) => this.#receive(event.data))
+    this.#in(SILENCE, () => this.#ask(QUESTIONS))
+    source.addEventListener('now', (event: MessageEvent<string>) => {
+      const now = JSON.parse(event.data) as Now
+      learnServerTime(now.at)
+      this.#in(SILENCE, () => this.#ask(QUESTIONS))
+      this.#received(now, true)
+    })
     // Some were left out because this reader was slow: the next one has all that counts, so there is nothing to tell.
-    source.addEventListener('lost', () => this.#listenFor(SILENCE))
-    source.onerror = () => this.#failed()
+    source.addEventListener('lost', () => this.#in(SILENCE, () => this.#ask(QUESTIONS)))
+    source.onerror = () => this.#ask(QUESTIONS)
   }
 
   subscribe(listener: (state: LiveState) => void): () => void {
@@ -47,41 +57,42 @@ class Live {
     return () => this.#listeners.delete(listener)
   }
 
-  #receive(text: string): void {
-    const now = JSON.parse(text) as Now
-    learnServerTime(now.at)
-    this.#failures = 0
-    this.#listenFor(SILENCE)
-    this.#set({ now, at: Date.now(), failure: null, retryAt: null })
-  }
-
-  #listenFor(wait: number): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#failed(), wait)
-  }
-
-  /** An EventSource does not tell why it failed, and gives up by itself after some answers: so it is made anew each time. */
-  #failed(): void {
+  /**
+   * An EventSource does not tell why it failed: the question does. A proxy that holds streams back, or a server that has enough
+   * of them, still answers it.
+   */
+  #ask(left: number): void {
     this.#close()
-    const wait = backoff(++this.#failures)
-    const retryAt = Date.now() + wait
-    this.#set({ ...this.state, failure: { status: null, message: 'The connection to the server is lost.' }, retryAt })
-    this.#timer = setTimeout(() => this.connect(), wait)
-    const probe = new AbortController()
-    this.#probe = probe
-    ask<Now>('api/now', probe.signal).then(
+    const asking = new AbortController()
+    this.#asking = asking
+    ask<Now>('api/now', asking.signal).then(
       (now) => {
-        if (!probe.signal.aborted) this.#set({ ...this.state, now, at: Date.now() })
+        if (asking.signal.aborted) return
+        this.#received(now, false)
+        this.#in(EVERY, () => (left > 0 ? this.#ask(left - 1) : this.connect()))
       },
       (failure: Failure) => {
-        if (!probe.signal.aborted) this.#set({ ...this.state, failure })
+        if (asking.signal.aborted) return
+        const wait = backoff(++this.#failures)
+        this.#set({ ...this.state, failure, retryAt: Date.now() + wait })
+        this.#in(wait, () => this.connect())
       },
     )
   }
 
+  #received(now: Now, streamed: boolean): void {
+    this.#failures = 0
+    this.#set({ now, at: Date.now(), streamed, failure: null, retryAt: null })
+  }
+
+  #in(wait: number, then: () => void): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(then, wait)
+  }
+
   #close(): void {
     this.#source?.close()
-    this.#probe?.abort()
+    this.#asking?.abort()
     clearTimeout(this.#timer)
   }
 

@@ -15,6 +15,12 @@ export interface Pages<T> {
   /** Whether `items` begin with the first page as it is now: not while somebody reads further down, where rows must not move. */
   readonly following: boolean
   readonly follow: () => void
+  /** To be told when the list is scrolled away from its top, and back. */
+  readonly onTop: (top: boolean) => void
+  /** Changes when the list is to begin at its top again. */
+  readonly generation: number
+  /** Takes out what is known to be there no more. */
+  readonly remove: (gone: (item: T) => boolean) => void
 }
 
 interface Read<T> {
@@ -24,9 +30,11 @@ interface Read<T> {
 }
 
 /** A list that comes in pages: the first again and again, the others as they are asked for. */
-export function usePages<T>(path: string, every: number, atTop: boolean): Pages<T> {
+export function usePages<T>(path: string, every: number): Pages<T> {
   const first = useQuery<Page<T>>(path, every)
   const [read, setRead] = useState<Read<T> | null>(null)
+  const [top, setTop] = useState(true)
+  const [generation, setGeneration] = useState(0)
   const [failure, setFailure] = useState<Failure | null>(null)
   const asking = useRef<AbortController | null>(null)
 
@@ -45,8 +53,8 @@ export function usePages<T>(path: string, every: number, atTop: boolean): Pages<
 
   // Who scrolls down reads on in what there was then.
   useEffect(() => {
-    if (!atTop && kept === null && latest !== null) setRead(latest)
-  }, [atTop, kept, latest])
+    if (!top && kept === null && latest !== null) setRead(latest)
+  }, [top, kept, latest])
 
   const next = shown?.next ?? null
   const loadMore = useCallback(() => {
@@ -79,6 +87,14 @@ export function usePages<T>(path: string, every: number, atTop: boolean): Pages<
     following,
     follow: () => {
       setRead(null)
+      setTop(true)
+      setGeneration(generation + 1)
+      first.reload()
+    },
+    onTop: setTop,
+    generation,
+    remove: (gone) => {
+      if (kept !== null) setRead({ ...kept, items: kept.items.filter((item) => !gone(item)) })
       first.reload()
     },
   }

@@ -19,13 +19,13 @@ const PAUSE: Step = {
 const DRAIN: Step = {
   step: 'drain',
   verb: 'Drain',
-  consequence: 'It accepts nothing new until it is resumed. What waits is still run.',
+  consequence: 'What is deferred to it from now on is dropped, until it is resumed. What waits is still run.',
   done: (name) => `${name} is draining`,
 }
 const RESUME: Step = {
   step: 'resume',
   verb: 'Resume',
-  consequence: 'It accepts work and starts attempts again, as its limits allow.',
+  consequence: 'It takes in what is deferred and starts attempts again, as its limits allow.',
   done: (name) => `${name} runs again`,
 }
 
@@ -35,9 +35,9 @@ const STEPS: Record<TaskMode, readonly Step[]> = {
   draining: [RESUME, PAUSE],
 }
 
-/** Nothing where actions are off. */
+/** Nothing where actions are off, nor for a task of an engine, whose queue is also other processes'. */
 export function TaskActions({ row, done = () => {} }: { row: TaskRow; done?: () => void }) {
-  if (!config.actions) return null
+  if (!config.actions || row.engine) return null
   const ask = ({ step, verb, consequence, done: said }: Step) => {
     const path = `api/tasks/${encode(row.name)}/${step}`
     const action: Action = { verb, subject: row.name, consequence, done: said(row.name.slice(0, 80)), path }

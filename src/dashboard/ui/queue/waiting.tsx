@@ -1,4 +1,3 @@
-import { useState } from 'preact/hooks'
 import type { WaitingTask } from '../../protocol.ts'
 import { config } from '../config.ts'
 import { usePages } from '../data/pages.ts'
@@ -13,8 +12,7 @@ import { count } from '../words/format.ts'
 
 /** What waits of one task, in the order in which it starts. */
 export function Waiting({ name }: { name: string }) {
-  const [top, setTop] = useState(true)
-  const pages = usePages<WaitingTask>(`api/tasks/${encode(name)}/waiting`, 2_000, top)
+  const pages = usePages<WaitingTask>(`api/tasks/${encode(name)}/waiting`, 2_000)
   const columns = `waiting${config.payloads ? ' with-payload' : ''}${config.actions ? ' with-actions' : ''}`
   return (
     <Loaded query={pages.first} rows={12}>
@@ -24,6 +22,7 @@ export function Waiting({ name }: { name: string }) {
         ) : (
           <>
             <VirtualTable
+              key={pages.generation}
               class={columns}
               label="What waits, the next to start first"
               items={pages.items}
@@ -32,7 +31,7 @@ export function Waiting({ name }: { name: string }) {
               columns={7 + Number(config.payloads) + Number(config.actions)}
               keyOf={(task) => task.id}
               onEnd={pages.loadMore}
-              onTop={setTop}
+              onTop={pages.onTop}
               head={
                 <>
                   <th scope="col">Task id</th>
@@ -48,7 +47,7 @@ export function Waiting({ name }: { name: string }) {
                   {config.actions && <th scope="col">Action</th>}
                 </>
               }
-              row={(task) => <Row task={task} reload={pages.follow} />}
+              row={(task) => <Row task={task} cancelled={() => pages.remove(({ id }) => id === task.id)} />}
             />
             <ListFoot pages={pages} what="task" />
           </>
@@ -58,7 +57,7 @@ export function Waiting({ name }: { name: string }) {
   )
 }
 
-function Row({ task, reload }: { task: WaitingTask; reload: () => void }) {
+function Row({ task, cancelled }: { task: WaitingTask; cancelled: () => void }) {
   return (
     <>
       <td class="mono">
@@ -85,7 +84,7 @@ function Row({ task, reload }: { task: WaitingTask; reload: () => void }) {
       )}
       {config.actions && (
         <td>
-          <button type="button" class="small" onClick={() => cancel(task, reload)}>
+          <button type="button" class="small" onClick={() => cancel(task, cancelled)}>
             Cancel<span class="hidden"> {task.id.slice(0, 40)}</span>
           </button>
         </td>
@@ -94,7 +93,7 @@ function Row({ task, reload }: { task: WaitingTask; reload: () => void }) {
   )
 }
 
-function cancel(task: WaitingTask, reload: () => void): void {
+function cancel(task: WaitingTask, cancelled: () => void): void {
   const action = {
     verb: 'Cancel',
     subject: task.id,
@@ -102,5 +101,5 @@ function cancel(task: WaitingTask, reload: () => void): void {
     done: `${task.id.slice(0, 40)} is cancelled`,
     path: `api/waiting/${encode(task.id)}/cancel`,
   }
-  confirm(action, reload)
+  confirm(action, cancelled)
 }

@@ -1,4 +1,3 @@
-import { useState } from 'preact/hooks'
 import type { TraceRow } from '../../protocol.ts'
 import { usePages } from '../data/pages.ts'
 import { ListFoot } from '../parts/list-foot.tsx'
@@ -24,8 +23,7 @@ export function SearchScreen({ search }: { search: TraceSearch }) {
 }
 
 function Results({ path, narrowed }: { path: string; narrowed: boolean }) {
-  const [top, setTop] = useState(true)
-  const pages = usePages<TraceRow>(path, 4_000, top)
+  const pages = usePages<TraceRow>(path, 4_000)
   const table = useRowLinks<HTMLDivElement>()
   return (
     <Loaded query={pages.first} rows={14}>
@@ -43,6 +41,7 @@ function Results({ path, narrowed }: { path: string; narrowed: boolean }) {
         ) : (
           <div ref={table}>
             <VirtualTable
+              key={pages.generation}
               class="traces"
               label="Traces, the latest first"
               items={pages.items}
@@ -51,7 +50,7 @@ function Results({ path, narrowed }: { path: string; narrowed: boolean }) {
               columns={6}
               keyOf={(row) => row.traceId}
               onEnd={pages.loadMore}
-              onTop={setTop}
+              onTop={pages.onTop}
               head={
                 <>
                   <th scope="col">When</th>
