@@ -62,7 +62,7 @@ function State({ live: { now, failure, streamed } }: { live: LiveState }) {
     <p class="state">
       <span data-tip={now.health.reasons.join(' · ') || 'No limit is crossed.'}>
         <Sign severity={status === 'ok' ? 'ok' : status === 'degraded' ? 'warn' : 'bad'} word="" />
-        <b class={status === 'ok' ? '' : 'notable'}>{status}</b>
+        <b class={`health ${status}`}>{status}</b>
       </span>
       {now.state !== 'open' && <span class="badge strong">{now.state}</span>}
       <span class="quiet" data-tip={`Running for ${duration(now.uptime)}`}>

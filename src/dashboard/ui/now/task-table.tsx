@@ -121,7 +121,7 @@ function Row({ row }: { row: TaskRow }) {
         {row.zombies > 0 && <small>{count(row.zombies)} zombies</small>}
       </td>
       {config.actions && (
-        <td>
+        <td class="words">
           <TaskActions row={row} />
         </td>
       )}

@@ -50,10 +50,12 @@ function Group({ title, none, found }: { title: string; none: string; found: rea
           {found.slice(0, SHOWN).map(({ name, trouble, what }) => (
             <li key={name}>
               <Sign severity={severityOf(trouble)} />
-              <a href={href({ screen: 'task', name, range: 900 })}>
-                <Name text={name} length={48} />
-              </a>{' '}
-              <span class="what">{what}</span>
+              <span>
+                <a href={href({ screen: 'task', name, range: 900 })}>
+                  <Name text={name} length={48} />
+                </a>{' '}
+                {what}
+              </span>
             </li>
           ))}
           {found.length > SHOWN && <li class="quiet">and {found.length - SHOWN} more in the table</li>}
