@@ -210,6 +210,19 @@ describeWithChromium('the page of the dashboard for everybody', () => {
     expect(await page.locator('figure.chart canvas').count()).toBe(5)
   })
 
+  test('rows of a list keep their places below the pointer as well, and follow again without it', async () => {
+    const page = await open('#/queue/send-receipt')
+    await tab.shows(['1,000 of 1,204 tasks loaded', 'as of'])
+    await page.locator('.virtual tbody tr').nth(5).hover()
+    server.change = (now) => ({ ...now, tasks: now.tasks.map((task) => ({ ...task, waiting: 7 })) })
+    await tab.shows(['Waiting 7'])
+    await page.waitForTimeout(2_200)
+    await tab.shows(['task_00000i'])
+    await page.mouse.move(400, 5)
+    await tab.shows([/^7 tasks/], '.list-foot', 3_000)
+    expect(await tab.text('.virtual')).not.toContain('task_00000i')
+  })
+
   test('rows keep their places below the pointer', async () => {
     const page = await open()
     await tab.shows(['send-receipt'])

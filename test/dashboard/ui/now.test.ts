@@ -19,10 +19,16 @@ test('what fails and what is stuck is told, the worst first', () => {
 })
 
 test('nothing is told where all is well, nor of a pause with nothing to do', () => {
-  expect(verdict(healthy(0))).toEqual({ failing: [], stuck: [] })
+  expect(verdict(healthy(0))).toEqual({ failing: [], stuck: [], other: [] })
   expect(summary(healthy(0))).toBe('ok')
   const quiet = now(0, { tasks: [taskRow('a', { mode: 'paused' }), taskRow('b', { oldest: 29, waiting: 4 })] })
-  expect(verdict(quiet)).toEqual({ failing: [], stuck: [] })
+  expect(verdict(quiet)).toEqual({ failing: [], stuck: [], other: [] })
+  const blocking = taskRow('a', { trouble: 0.6, reasons: ['holds the event loop 20 % of the time'] })
+  expect(verdict(now(0, { tasks: [blocking] }))).toEqual({
+    failing: [],
+    stuck: [],
+    other: [{ name: 'a', trouble: 0.6, what: 'holds the event loop 20 % of the time' }],
+  })
   const down = now(0, { tasks: [taskRow('a', { engine: { system: 'BullMQ', queue: 'a', up: false } })] })
   expect(verdict(down).stuck[0]?.what).toBe('BullMQ does not answer')
 })

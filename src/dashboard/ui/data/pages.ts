@@ -17,6 +17,8 @@ export interface Pages<T> {
   readonly follow: () => void
   /** To be told when the list is scrolled away from its top, and back. */
   readonly onTop: (top: boolean) => void
+  /** To be told when somebody points at the list or goes through it, and when that is over: rows must not move away then. */
+  readonly onHold: (held: boolean) => void
   /** Changes when the list is to begin at its top again. */
   readonly generation: number
   /** Takes out what is known to be there no more. */
@@ -27,6 +29,7 @@ interface Read<T> {
   readonly path: string
   readonly items: readonly T[]
   readonly next: string | null
+  readonly total: number | null
 }
 
 /** A list that comes in pages: the first again and again, the others as they are asked for. */
@@ -34,6 +37,7 @@ export function usePages<T>(path: string, every: number): Pages<T> {
   const first = useQuery<Page<T>>(path, every)
   const [read, setRead] = useState<Read<T> | null>(null)
   const [top, setTop] = useState(true)
+  const [held, setHeld] = useState(false)
   const [generation, setGeneration] = useState(0)
   const [failure, setFailure] = useState<Failure | null>(null)
   const asking = useRef<AbortController | null>(null)
@@ -46,15 +50,22 @@ export function usePages<T>(path: string, every: number): Pages<T> {
     }
   }, [path])
 
-  const latest: Read<T> | null = first.data && { path, items: first.data.items, next: first.data.next }
+  const latest: Read<T> | null = first.data && {
+    path,
+    items: first.data.items,
+    next: first.data.next,
+    total: first.data.total,
+  }
   const kept = read !== null && read.path === path ? read : null
-  const following = kept === null
+  const further = kept !== null && first.data !== null && kept.items.length > first.data.items.length
+  const reading = !top || further
   const shown = kept ?? latest
 
-  // Who scrolls down reads on in what there was then.
+  // Who scrolls down or points at a row goes on in what there was then.
   useEffect(() => {
-    if (!top && kept === null && latest !== null) setRead(latest)
-  }, [top, kept, latest])
+    if ((reading || held) && kept === null && latest !== null) setRead(latest)
+    else if (!reading && !held && kept !== null) setRead(null)
+  }, [reading, held, kept, latest])
 
   const next = shown?.next ?? null
   const loadMore = useCallback(() => {
@@ -67,7 +78,7 @@ export function usePages<T>(path: string, every: number): Pages<T> {
         if (controller.signal.aborted) return
         asking.current = null
         setFailure(null)
-        setRead({ path, items: [...shown.items, ...page.items], next: page.next })
+        setRead({ path, items: [...shown.items, ...page.items], next: page.next, total: page.total })
       },
       (problem: Failure) => {
         if (controller.signal.aborted) return
@@ -80,18 +91,20 @@ export function usePages<T>(path: string, every: number): Pages<T> {
   return {
     first,
     items: shown?.items ?? [],
-    total: first.data?.total ?? null,
+    total: shown?.total ?? null,
     more: next !== null,
     failure,
     loadMore,
-    following,
+    following: !reading,
     follow: () => {
       setRead(null)
       setTop(true)
+      setHeld(false)
       setGeneration(generation + 1)
       first.reload()
     },
     onTop: setTop,
+    onHold: setHeld,
     generation,
     remove: (gone) => {
       if (kept !== null) setRead({ ...kept, items: kept.items.filter((item) => !gone(item)) })

@@ -8,7 +8,7 @@ const SHOWN = 5
 
 /** What is failing, what is stuck, and what else health says: the first thing that is read. */
 export function VerdictPanel({ now }: { now: Now }) {
-  const { failing, stuck } = verdict(now)
+  const { failing, stuck, other } = verdict(now)
   const { status, reasons } = now.health
   return (
     <section class="verdict" aria-label="In short">
@@ -18,9 +18,8 @@ export function VerdictPanel({ now }: { now: Now }) {
         <h2>
           <Sign severity={status === 'ok' ? 'ok' : status === 'degraded' ? 'warn' : 'bad'} word="" /> Health: {status}
         </h2>
-        {reasons.length === 0 ? (
-          <p class="quiet">No limit is crossed.</p>
-        ) : (
+        {reasons.length === 0 && other.length === 0 && <p class="quiet">No limit is crossed.</p>}
+        {reasons.length > 0 && (
           <ul class="reasons">
             {reasons.slice(0, SHOWN).map((reason) => (
               <li key={reason}>
@@ -30,6 +29,7 @@ export function VerdictPanel({ now }: { now: Now }) {
             {reasons.length > SHOWN && <li class="quiet">and {reasons.length - SHOWN} more</li>}
           </ul>
         )}
+        {other.length > 0 && <Findings found={other} />}
       </div>
     </section>
   )
@@ -43,24 +43,26 @@ function Group({ title, none, found }: { title: string; none: string; found: rea
         <Sign severity={worst} word="" /> {title}
         {found.length > 0 && <span class="number">{found.length}</span>}
       </h2>
-      {found.length === 0 ? (
-        <p class="quiet">{none}</p>
-      ) : (
-        <ul>
-          {found.slice(0, SHOWN).map(({ name, trouble, what }) => (
-            <li key={name}>
-              <Sign severity={severityOf(trouble)} />
-              <span>
-                <a href={href({ screen: 'task', name, range: 900 })}>
-                  <Name text={name} length={48} />
-                </a>{' '}
-                {what}
-              </span>
-            </li>
-          ))}
-          {found.length > SHOWN && <li class="quiet">and {found.length - SHOWN} more in the table</li>}
-        </ul>
-      )}
+      {found.length === 0 ? <p class="quiet">{none}</p> : <Findings found={found} />}
     </div>
+  )
+}
+
+function Findings({ found }: { found: readonly Finding[] }) {
+  return (
+    <ul>
+      {found.slice(0, SHOWN).map(({ name, trouble, what }) => (
+        <li key={name}>
+          <Sign severity={severityOf(trouble)} />
+          <span>
+            <a href={href({ screen: 'task', name, range: 900 })}>
+              <Name text={name} length={48} />
+            </a>{' '}
+            {what}
+          </span>
+        </li>
+      ))}
+      {found.length > SHOWN && <li class="quiet">and {found.length - SHOWN} more in the table</li>}
+    </ul>
   )
 }

@@ -11,13 +11,17 @@ export interface Finding {
 const OLD = 30
 
 /** The two questions that bring somebody to the page, answered from what the server tells of each task. */
-export function verdict(now: Now): { failing: Finding[]; stuck: Finding[] } {
-  return {
-    failing: findings(now, ({ failed, failureRatio }) =>
-      failed > 0 ? `${ratio(failureRatio)} failed, ${count(failed)} in 5 min` : null,
-    ),
-    stuck: findings(now, stuck),
-  }
+export function verdict(now: Now): { failing: Finding[]; stuck: Finding[]; other: Finding[] } {
+  const failing = findings(now, ({ failed, failureRatio }) =>
+    failed > 0 ? `${ratio(failureRatio)} failed, ${count(failed)} in 5 min` : null,
+  )
+  const stuckOnes = findings(now, stuck)
+  const told = new Set([...failing, ...stuckOnes].map(({ name }) => name))
+  // Who holds the event loop, say.
+  const other = findings(now, ({ name, trouble, reasons }) =>
+    trouble > 0 && !told.has(name) ? (reasons[0] ?? 'see its figures') : null,
+  )
+  return { failing, stuck: stuckOnes, other }
 }
 
 function stuck(row: TaskRow): string | null {

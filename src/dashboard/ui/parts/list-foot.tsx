@@ -8,9 +8,11 @@ export function ListFoot<T>({ pages, what }: { pages: Pages<T>; what: string }) 
   return (
     <p class="list-foot">
       <span>
-        {total === null || total === items.length
+        {!more
           ? counted(items.length, what)
-          : `${count(items.length)} of ${counted(total, what)} loaded`}
+          : total === null
+            ? `${counted(items.length, what)} loaded`
+            : `${count(items.length)} of ${counted(total, what)} loaded`}
       </span>
       {failure !== null && (
         <span class="failure">

@@ -63,7 +63,7 @@ export function Stale(props: { failure: Failure; at: number; retryAt: number | n
         <strong>{titleOf(failure)}.</strong> <bdi>{failure.message}</bdi>
       </p>
       <p>
-        What you see is <strong>{duration(Math.max(0, Math.round((Date.now() - at) / 1_000)) || null)} old</strong>.
+        What you see is <strong>{duration(Math.max(1, Math.round((Date.now() - at) / 1_000)))} old</strong>.
       </p>
       <Retry retryAt={retryAt} retry={retry} />
     </section>

@@ -18,6 +18,8 @@ interface Props<T> {
   readonly onEnd?: () => void
   /** Called when it is scrolled away from the top, and back. */
   readonly onTop?: (top: boolean) => void
+  /** Called when somebody points at it or goes through it, and when that is over. */
+  readonly onHold?: (held: boolean) => void
   /** The row to be brought into sight. */
   readonly reveal?: number
   readonly class: string
@@ -58,6 +60,10 @@ export function VirtualTable<T>(props: Props<T>) {
       aria-label={props.label}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
       tabIndex={0}
+      onPointerEnter={() => props.onHold?.(true)}
+      onPointerLeave={() => props.onHold?.(false)}
+      onFocusIn={() => props.onHold?.(true)}
+      onFocusOut={() => props.onHold?.(false)}
       onScroll={(event) => setScrolled(event.currentTarget.scrollTop)}
     >
       <table aria-rowcount={props.total + 1}>

@@ -32,6 +32,7 @@ export function Waiting({ name }: { name: string }) {
               keyOf={(task) => task.id}
               onEnd={pages.loadMore}
               onTop={pages.onTop}
+              onHold={pages.onHold}
               head={
                 <>
                   <th scope="col">Task id</th>

@@ -19,6 +19,8 @@ interface Props {
   readonly title: string
   readonly times: readonly number[]
   readonly series: readonly Series[]
+  /** Seconds that are shown, also those of which there is nothing yet. */
+  readonly range: number
   readonly format: (value: number | null) => string
   /** On the axis, where there is little room. */
   readonly axis?: (value: number | null) => string
@@ -29,7 +31,7 @@ interface Props {
 const HEIGHT = 150
 
 /** Lines over time with the values under the cursor in the legend, and as a table for who cannot see them. */
-export function Chart({ title, times, series, format, axis = format, steps }: Props) {
+export function Chart({ title, times, series, range, format, axis = format, steps }: Props) {
   const holder = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
   const [index, setIndex] = useState<number | null>(null)
@@ -41,7 +43,7 @@ export function Chart({ title, times, series, format, axis = format, steps }: Pr
   // Drawn anew for other lines and other colours; other values are only set, below.
   useEffect(() => {
     const element = holder.current!
-    const options = optionsOf({ series, format: axis, steps, zone, width: element.clientWidth, moved: setIndex })
+    const options = optionsOf({ series, range, format: axis, steps, zone, width: element.clientWidth, moved: setIndex })
     const drawn = new uPlot(options, dataOf(times, series), element)
     plot.current = drawn
     const observer = new ResizeObserver(() => {
@@ -53,7 +55,7 @@ export function Chart({ title, times, series, format, axis = format, steps }: Pr
       drawn.destroy()
       plot.current = null
     }
-  }, [dark, zone, labels])
+  }, [dark, zone, labels, range])
 
   useEffect(() => plot.current?.setData(dataOf(times, series)), [times, series])
 
@@ -88,7 +90,7 @@ export function Chart({ title, times, series, format, axis = format, steps }: Pr
 }
 
 /** The table is made only when it is opened: five charts of 240 moments are many cells. */
-function Numbers({ title, times, series, format }: Props) {
+function Numbers({ title, times, series, format }: Pick<Props, 'title' | 'times' | 'series' | 'format'>) {
   const [open, setOpen] = useState(false)
   const { zone } = usePreferences()
   const from = Math.max(0, times.length - 60)
@@ -140,13 +142,14 @@ function dataOf(times: readonly number[], series: readonly Series[]): uPlot.Alig
 
 function optionsOf(given: {
   series: readonly Series[]
+  range: number
   format: (value: number | null) => string
   steps: readonly number[] | undefined
   zone: 'utc' | 'local'
   width: number
   moved: (index: number | null) => void
 }): uPlot.Options {
-  const { series, format, steps, zone, width, moved } = given
+  const { series, range, format, steps, zone, width, moved } = given
   const text = colour('--quiet')
   const grid = { stroke: colour('--grid'), width: 1 }
   const axis = { stroke: text, grid, ticks: { show: false }, font: '11px system-ui, sans-serif' }
@@ -156,7 +159,10 @@ function optionsOf(given: {
     legend: { show: false },
     // All charts of the screen show the same moment.
     cursor: { sync: { key: 'task' }, y: false, drag: { x: false, y: false } },
-    scales: { x: { time: true }, y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
+    scales: {
+      x: { time: true, range: (_plot, _min, max) => [max - range, max] },
+      y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] },
+    },
     axes: [
       {
         ...axis,

@@ -29,7 +29,14 @@ const quantiles = ({ p50, p95, p99 }: Three): Series[] => [
   line('p99', p99, '--line-3', DOTTED),
 ]
 
-export function Charts({ charts, children }: { charts: TaskDetail['charts']; children: ComponentChildren }) {
+interface Props {
+  readonly charts: TaskDetail['charts']
+  /** Seconds. */
+  readonly range: number
+  readonly children: ComponentChildren
+}
+
+export function Charts({ charts, range, children }: Props) {
   const { times } = charts
   const of = useMemo(
     () => ({
@@ -47,11 +54,27 @@ export function Charts({ charts, children }: { charts: TaskDetail['charts']; chi
   )
   return (
     <div class="charts">
-      <Chart title="Outcomes and retries" times={times} series={of.outcomes} format={rate} />
-      <Chart title="Waiting and running" times={times} series={of.load} format={count} />
-      <Chart title="Wait" times={times} series={of.wait} format={duration} axis={short} steps={SECONDS} />
-      <Chart title="Duration" times={times} series={of.duration} format={duration} axis={short} steps={SECONDS} />
-      <Chart title="Effect" times={times} series={of.effect} format={duration} axis={short} steps={SECONDS} />
+      <Chart title="Outcomes and retries" times={times} range={range} series={of.outcomes} format={rate} />
+      <Chart title="Waiting and running" times={times} range={range} series={of.load} format={count} />
+      <Chart title="Wait" times={times} range={range} series={of.wait} format={duration} axis={short} steps={SECONDS} />
+      <Chart
+        title="Duration"
+        times={times}
+        range={range}
+        series={of.duration}
+        format={duration}
+        axis={short}
+        steps={SECONDS}
+      />
+      <Chart
+        title="Effect"
+        times={times}
+        range={range}
+        series={of.effect}
+        format={duration}
+        axis={short}
+        steps={SECONDS}
+      />
       {children}
     </div>
   )

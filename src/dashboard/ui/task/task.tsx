@@ -73,7 +73,7 @@ function Detail({ detail, range, reload }: { detail: TaskDetail; range: Range; r
         </ul>
       )}
       <Figures row={row} />
-      <Charts charts={charts}>
+      <Charts charts={charts} range={range}>
         <Histogram of={histogram} />
       </Charts>
       <div class="columns">

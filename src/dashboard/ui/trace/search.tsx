@@ -51,6 +51,7 @@ function Results({ path, narrowed }: { path: string; narrowed: boolean }) {
               keyOf={(row) => row.traceId}
               onEnd={pages.loadMore}
               onTop={pages.onTop}
+              onHold={pages.onHold}
               head={
                 <>
                   <th scope="col">When</th>
