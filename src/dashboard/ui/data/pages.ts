@@ -30,6 +30,8 @@ interface Read<T> {
   readonly items: readonly T[]
   readonly next: string | null
   readonly total: number | null
+  /** It has more than the first page. */
+  readonly further: boolean
 }
 
 /** A list that comes in pages: the first again and again, the others as they are asked for. */
@@ -57,8 +59,7 @@ export function usePages<T>(path: string, every: number): Pages<T> {
     total: first.data.total,
   }
   const kept = read !== null && read.path === path ? read : null
-  const further = kept !== null && first.data !== null && kept.items.length > first.data.items.length
-  const reading = !top || further
+  const reading = !top || kept?.further === true
   const shown = kept ?? latest
 
   // Who scrolls down or points at a row goes on in what there was then.
@@ -78,7 +79,7 @@ export function usePages<T>(path: string, every: number): Pages<T> {
         if (controller.signal.aborted) return
         asking.current = null
         setFailure(null)
-        setRead({ path, items: [...shown.items, ...page.items], next: page.next, total: page.total })
+        setRead({ path, items: [...shown.items, ...page.items], next: page.next, total: page.total, further: true })
       },
       (problem: Failure) => {
         if (controller.signal.aborted) return
