@@ -353,6 +353,8 @@ describeWithChromium('the page of the dashboard', () => {
     expect(await page.getByRole('link', { name: 'open in Jaeger' }).getAttribute('href')).toBe(
       `http://localhost:16686/trace/${RECEIPT_TRACE}`,
     )
+    await page.getByRole('button', { name: 'copy trace id' }).click()
+    await tab.shows(['Copied the trace id.'], '.announcements')
     await page.getByRole('link', { name: 'send webhooks' }).click()
     await tab.shows(['producer', 'messaging.system', 'bullmq'], '.detail')
     expect(page.url()).toContain('?span=s000000000000008')

@@ -18,6 +18,7 @@ import { SearchScreen } from './trace/search.tsx'
 import { TraceScreen } from './trace/trace.tsx'
 import { UndeclaredScreen } from './undeclared.tsx'
 import { useRoute } from './use-route.ts'
+import { oneLine } from './words/visible.ts'
 
 export function App() {
   const route = useRoute()
@@ -112,7 +113,7 @@ const TITLES: Record<Route['screen'], string> = {
 }
 
 function useTitle(route: Route, state: string | null): void {
-  const name = 'name' in route && route.name !== null ? `${route.name.slice(0, 60)} ` : ''
+  const name = 'name' in route && route.name !== null ? `${oneLine(route.name.slice(0, 60))} ` : ''
   const title = [state, `${name}${TITLES[route.screen]}`, 'Afterspan'].filter(Boolean).join(' · ')
   useEffect(() => {
     document.title = title

@@ -57,6 +57,7 @@ export function usePages<T>(path: string, every: number): Pages<T> {
     items: first.data.items,
     next: first.data.next,
     total: first.data.total,
+    further: false,
   }
   const kept = read !== null && read.path === path ? read : null
   const reading = !top || kept?.further === true

@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
+import { oneLine } from '../words/visible.ts'
 
 let say: (text: string) => void = () => {}
 
@@ -22,7 +23,7 @@ export function Announcements() {
     <div class="announcements" role="status" aria-live="polite">
       {text !== '' && (
         <p>
-          <bdi>{text}</bdi>
+          <bdi>{oneLine(text)}</bdi>
         </p>
       )}
     </div>

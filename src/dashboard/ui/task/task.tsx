@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact'
+import { useRef } from 'preact/hooks'
 import type { TaskDetail, TaskRow } from '../../protocol.ts'
 import { config } from '../config.ts'
 import { useQuery } from '../data/query.ts'
@@ -18,7 +19,11 @@ import { Histogram } from './histogram.tsx'
 const EVERY = 3_000
 
 export function TaskScreen({ name, range }: { name: string; range: Range }) {
-  const query = useQuery<TaskDetail>(`api/tasks/${encode(name)}?range=${range}`, EVERY)
+  const asked = useQuery<TaskDetail>(`api/tasks/${encode(name)}?range=${range}`, EVERY)
+  // The other range stays in sight until this one is there, so that nothing jumps.
+  const last = useRef(asked)
+  if (asked.data !== null || asked.failure !== null) last.current = asked
+  const query = asked.data === null && asked.failure === null ? last.current : asked
   const row = query.data?.row
   return (
     <>
