@@ -66,7 +66,7 @@ describeWithChromium('the page of the dashboard for everybody', () => {
   }
 
   test.each(SCHEMES)(
-    'nor has what is seldom seen: empty, hostile, dialogs, opened details (%s)',
+    'nor has what is seldom seen: empty, hostile, stale, refused, dialogs, opened details (%s)',
     async (colorScheme) => {
       const page = await open('#/tasks/send-receipt', { colorScheme })
       const findings: string[] = []
@@ -88,6 +88,17 @@ describeWithChromium('the page of the dashboard for everybody', () => {
         await page.screenshot({ path: join(shots, `now-${state}-${colorScheme}.png`) })
         await look(state)
       }
+      server.state = 'failing'
+      server.streaming = false
+      server.cut()
+      server.problem = { status: 503, code: 'ERR', message: 'The process is shutting down.' }
+      await tab.shows(['old'], '.banner', 10_000)
+      await page.screenshot({ path: join(shots, `now-stale-${colorScheme}.png`) })
+      await look('stale')
+      await tab.goto(`${server.url}#/traces`)
+      await tab.shows(['The process is shutting down.'])
+      await look('refused')
+      expect(tab.complaints.splice(0).filter((complaint) => !/Failed to load resource/.test(complaint))).toEqual([])
       expect(findings).toEqual([])
     },
   )
