@@ -270,7 +270,12 @@ describeWithChromium('the page of the dashboard', () => {
     await tab.shows(['task_0007pr'], '.virtual tbody')
     expect(await rows()).toBeLessThan(80)
     await page.getByRole('button', { name: 'Show the latest' }).click()
-    await tab.shows(['1,000 of 10,000 tasks loaded'])
+    await tab.shows(['1,000 of 10,000 tasks loaded', 'and 900 more'])
+    expect(await page.locator('*').count()).toBeLessThan(2_500)
+    await page.keyboard.press('/')
+    await page.keyboard.type('0777')
+    await tab.shows([/^task-0777|fine\ntask-0777/], '.picker')
+    expect(await page.locator('.picker a').count()).toBe(1)
 
     await tab.goto(`${server.url}#/traces/${HUGE_TRACE}?span=c4000`)
     await tab.shows(['task import-row 4000'], '.virtual tbody')

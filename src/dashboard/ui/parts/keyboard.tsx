@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks'
 
 const KEYS: readonly (readonly [string, string])[] = [
-  ['/', 'search: tasks on Now, traces elsewhere'],
+  ['/', 'search: the tasks in sight, or traces'],
   ['↑ ↓', 'from row to row'],
   ['Enter', 'open the row, zoom into a frame'],
   ['Esc', 'close, zoom out'],
