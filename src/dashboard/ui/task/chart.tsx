@@ -185,7 +185,8 @@ function optionsOf(given: {
         stroke: colour(name),
         width: 1.6,
         dash: [...dash],
-        points: { show: false },
+        // A line of few moments, in a process that has just begun, is hardly seen without them.
+        points: { show: ({ data }) => data[0].length <= 30, size: 5 },
       })),
     ],
     hooks: { setCursor: [({ cursor }) => moved(cursor.idx ?? null)] },
