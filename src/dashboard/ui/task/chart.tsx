@@ -186,7 +186,7 @@ function optionsOf(given: {
         width: 1.6,
         dash: [...dash],
         // A line of few moments, in a process that has just begun, is hardly seen without them.
-        points: { show: ({ data }) => data[0].length <= 30, size: 5 },
+        points: { show: ({ data }: uPlot) => data[0].length <= 30, size: 5 },
       })),
     ],
     hooks: { setCursor: [({ cursor }) => moved(cursor.idx ?? null)] },
