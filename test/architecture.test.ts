@@ -8,14 +8,14 @@ const src = join(root, 'src')
 
 interface SourceFile {
   readonly path: string
-  /** The first folder below src, and of an engine the second as well; '' for src/index.ts. */
+  /** The first folder below src, of an engine and of the dashboard's page the second as well; '' for src/index.ts. */
   readonly layer: string
   readonly text: string
   readonly imports: readonly string[]
 }
 
 const files: SourceFile[] = readdirSync(src, { recursive: true, encoding: 'utf8' })
-  .filter((path) => path.endsWith('.ts'))
+  .filter((path) => /\.tsx?$/.test(path))
   .map((path) => {
     const text = readFileSync(join(src, path), 'utf8')
     return { path, layer: layerOf(path), text, imports: importsOf(text) }
@@ -23,7 +23,8 @@ const files: SourceFile[] = readdirSync(src, { recursive: true, encoding: 'utf8'
 
 function layerOf(path: string): string {
   const folders = path.split('/').slice(0, -1)
-  return folders.slice(0, folders[0] === 'engines' ? 2 : 1).join('/')
+  const two = folders[0] === 'engines' || folders[1] === 'ui'
+  return folders.slice(0, two ? 2 : 1).join('/')
 }
 
 /** Static and dynamic imports, re-exports, `import type` and `typeof import()` alike: types follow the same rule. */
@@ -56,6 +57,7 @@ const BELOW: Record<string, readonly string[]> = {
   background: ['model', 'scheduler', 'telemetry', 'stats'],
   '': ['model', 'stats', 'background', 'profiler'],
   cli: [],
+  'dashboard/ui': ['dashboard'],
   ...Object.fromEntries(DOORS.map((door) => [door, ['model', 'scheduler', 'telemetry', 'stats', 'background']])),
 }
 /** Doors that stand on another door. */
@@ -82,6 +84,7 @@ test('imports go from the doors to background to scheduler, telemetry and stats 
 
 /** What else a door stands on. */
 const PEERS: Record<string, readonly string[]> = {
+  'dashboard/ui': ['preact', 'preact/hooks', 'uplot', 'uplot/dist/uPlot.min.css'],
   worker: ['piscina'],
   profiler: ['@datadog/pprof'],
   'engines/bullmq': ['bullmq'],
@@ -94,11 +97,24 @@ test('only sdk and metrics import the OpenTelemetry SDK; the core needs the API 
     for (const specifier of file.imports) {
       if (specifier.startsWith('.') || specifier.startsWith('node:') || specifier === '@opentelemetry/api') continue
       if (file.layer === 'sdk' || file.layer === 'metrics') continue
-      if (file.path === 'cli/vite.config.ts') continue
+      if (file.path.endsWith('/vite.config.ts')) continue
       if (PEERS[file.layer]?.includes(specifier)) continue
       wrong.push(`${file.path} imports ${specifier}`)
     }
   }
+  expect(wrong).toEqual([])
+})
+
+test('the page of the dashboard shares nothing with its server but the protocol, and that only as types', () => {
+  const wrong = files
+    .filter(({ layer }) => layer === 'dashboard/ui')
+    .flatMap((file) => {
+      const out = file.imports
+        .map((specifier) => target(file, specifier))
+        .filter((to) => to && !/^dashboard\/ui\//.test(to))
+      const values = [...file.text.matchAll(/^import (?!type ).*protocol\.ts'/gm)]
+      return [...out.filter((to) => to !== 'dashboard/protocol.ts'), ...values].map((what) => `${file.path}: ${what}`)
+    })
   expect(wrong).toEqual([])
 })
 
