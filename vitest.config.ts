@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { Retried } from './test/retried.ts'
 
 const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
 
@@ -13,6 +14,7 @@ const alias = [
 
 export default defineConfig({
   test: {
+    reporters: ['default', new Retried()],
     projects: [
       {
         resolve: { alias },
@@ -30,6 +32,8 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+          // These have real servers, processes that are killed, and a machine that others use. What needs a second run is named.
+          retry: process.env.CI === 'true' ? 1 : 0,
         },
       },
     ],

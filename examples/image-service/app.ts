@@ -11,6 +11,7 @@ import { answerErrors, HttpError, unknownPath } from './errors.ts'
 import { Image, Images, type Save } from './images.ts'
 import { inspect } from './inspect.ts'
 import { isKind, KINDS, type Kind } from './kinds.ts'
+import { type PageOptions, taskPage } from './page.ts'
 import { logTasks } from './task-log.ts'
 import { FILTERS, type Filter, type ImageJob, type ImageTask, mayPass, render } from './tasks/image-task.ts'
 import { receiveUpload, withUpload } from './upload.ts'
@@ -36,6 +37,8 @@ export interface ImageServiceOptions {
   save?: Save
   /** The handler behind `/metrics`. Default: `metrics()`. */
   metrics?: RequestHandler
+  /** Who may see the page at `/tasks`. Default: `DASHBOARD_PASSWORD` and `JAEGER_URL` of the environment. */
+  page?: PageOptions
 }
 
 export interface ImageService {
@@ -138,6 +141,8 @@ export function createApp(options: ImageServiceOptions = {}): ImageService {
   })
 
   app.get('/health/tasks', health(tasks))
+  const { DASHBOARD_PASSWORD, JAEGER_URL } = process.env
+  app.use('/tasks', taskPage(tasks, options.page ?? { password: DASHBOARD_PASSWORD, jaegerUrl: JAEGER_URL }))
   app.get('/metrics', options.metrics ?? metrics())
   app.use(unknownPath)
   app.use(answerErrors(log))

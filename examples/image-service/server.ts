@@ -7,7 +7,7 @@ const host = process.env.HOST ?? '127.0.0.1'
 const service = createApp()
 const server = service.app.listen(port, host, (error) => {
   if (error !== undefined) throw error
-  console.log(`image service on http://${host}:${port}; POST /images, /health/tasks, /metrics`)
+  console.log(`image service on http://${host}:${port}; POST /images, /tasks, /health/tasks, /metrics`)
 })
 
 let closing = false

@@ -3,6 +3,7 @@ import type { SpanContext } from '@opentelemetry/api'
 import type { Clock } from '../model/clock.ts'
 import type { DeferOptions, TaskPlan } from '../model/options.ts'
 import type { Origin } from '../model/origin.ts'
+import type { Profiler } from '../model/profiler.ts'
 import type { Scheduler } from '../scheduler/scheduler.ts'
 import type { TaskQueue } from '../scheduler/task-queue.ts'
 import { findWaiting, type WaitingPage, waitingPage } from '../scheduler/waiting.ts'
@@ -32,6 +33,7 @@ export interface InspectionOptions {
   readonly scheduler: Scheduler<Deferral>
   readonly figures: Figures
   readonly foreground: Foreground
+  readonly profiler: () => Profiler | undefined
   readonly queues: () => Iterable<TaskQueue<Deferral>>
   readonly labelOf: (name: string) => string
   /** Whether it is that of a task that was defined; a function that was deferred by itself may hold on to anything. */
@@ -79,6 +81,11 @@ export class Inspection {
     if (batchWork === undefined && !this.#options.isDefined(handler)) return
     const options = { priority, relation: job.relation === 'none' ? 'none' : 'link' } as const
     this.#kept.add({ id, task, payload, handler, batchWork, options, origin, parent, previous: job.trace.previous })
+  }
+
+  /** undefined where nothing is sampled. */
+  get profiler(): Profiler | undefined {
+    return this.#options.profiler()
   }
 
   history(label: string): TaskHistory | undefined {

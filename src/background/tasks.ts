@@ -556,6 +556,7 @@ export class Tasks {
       scheduler: this.#scheduler,
       figures: this.#figures,
       foreground: this.#loop.foreground,
+      profiler: () => this.#loop.profiler,
       queues: () => [...this.#queues.values()].map(({ queue }) => queue),
       labelOf: (name) => this.#telemetry.names.tasks.label(name),
       isDefined: (handler) => this.#handlers.has(handler),

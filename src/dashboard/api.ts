@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { actionOf } from './actions.ts'
 import { answerJson, answerProblem, JSON_TYPE, send } from './answer.ts'
 import { nowOf } from './now.ts'
+import { profileOf } from './profile.ts'
 import type { Source } from './source.ts'
 import { Streams } from './streams.ts'
 import { taskDetailOf } from './task-detail.ts'
@@ -70,6 +71,7 @@ export class Api {
       case 'tasks 2':
         return taskDetailOf(source, name!, query.get('range') === '3600' ? 3600 : 900)
       case 'tasks 3':
+        if (part === 'profile') return profileOf(source, name!, query.get('id') ?? undefined)
         return part === 'waiting' ? waitingOf(source, name!, query.get('after') ?? undefined) : undefined
       default:
         return undefined

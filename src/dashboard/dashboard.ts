@@ -45,15 +45,17 @@ export function dashboardOf<R extends IncomingMessage>(
   if (settings.actions) inspection.keepPayloads()
   recentTraces.want()
   const csrf = randomBytes(32).toString('base64url')
-  const files = new Files(root, {
-    version: packageVersion(),
+  const version = packageVersion()
+  const files = new Files(root, () => ({
+    version,
     service: serviceName(process.env),
     actions: settings.actions,
     csrf,
     traceUrl: settings.traceUrl ?? null,
     payloads: settings.payloads,
-    profiler: false,
-  })
+    // It may start after the page was mounted.
+    profiler: inspection.profiler !== undefined,
+  }))
   const api = new Api({ tasks, inspection, settings })
   Tasks.whenClosed(tasks, async () => api.close())
 

@@ -28,6 +28,8 @@ interface File {
   readonly type: string
   readonly body: Buffer
   readonly zipped: Buffer | undefined
+  /** Where the configuration belongs into it, which may change. */
+  readonly isPage: boolean
   /** Its name has a hash in it. */
   readonly immutable: boolean
 }
@@ -35,10 +37,10 @@ interface File {
 /** The page, its script and style, in memory: a path can name nothing else. */
 export class Files {
   readonly #root: string
-  readonly #config: Config
+  readonly #config: () => Config
   #files: ReadonlyMap<string, File> | undefined
 
-  constructor(root: string, config: Config) {
+  constructor(root: string, config: () => Config) {
     this.#root = root
     this.#config = config
   }
@@ -56,6 +58,11 @@ export class Files {
       return true
     }
     if (file.immutable) res.setHeader('Cache-Control', 'public, max-age=31536000, immutable')
+    if (file.isPage) {
+      const page = file.body.toString('utf8').replace(PLACE, () => inScript(this.#config()))
+      send(res, 200, file.type, Buffer.from(page))
+      return true
+    }
     res.setHeader('Vary', 'Accept-Encoding')
     const zipped = /\bgzip\b/.test(String(req.headers['accept-encoding'])) ? file.zipped : undefined
     if (zipped !== undefined) res.setHeader('Content-Encoding', 'gzip')
@@ -68,15 +75,12 @@ export class Files {
     for (const path of list(this.#root)) {
       const type = TYPES.get(extname(path))
       if (type === undefined) continue
-      let body: Buffer = readFileSync(join(this.#root, path))
-      if (path === 'index.html') {
-        const page = body.toString('utf8')
-        // A page that was not built, or by something else, would ask for what is not there.
-        if (!page.includes(PLACE)) continue
-        body = Buffer.from(page.replace(PLACE, () => inScript(this.#config)))
-      }
-      const zipped = body.length >= COMPRESS_FROM ? gzipSync(body) : undefined
-      files.set(path.split(sep).join('/'), { type, body, zipped, immutable: path.startsWith(`assets${sep}`) })
+      const body = readFileSync(join(this.#root, path))
+      const isPage = path === 'index.html'
+      // A page that was not built, or by something else, would ask for what is not there.
+      if (isPage && !body.includes(PLACE)) continue
+      const zipped = body.length >= COMPRESS_FROM && !isPage ? gzipSync(body) : undefined
+      files.set(path.split(sep).join('/'), { type, body, zipped, isPage, immutable: path.startsWith(`assets${sep}`) })
     }
     return files
   }

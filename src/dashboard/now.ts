@@ -1,4 +1,3 @@
-import { getHeapStatistics } from 'node:v8'
 import type { EngineFigures, Snapshot } from '../background/public.ts'
 import type { Place } from '../model/profiler.ts'
 import { assess, HEALTH_LIMITS } from '../stats/assess.ts'
@@ -9,25 +8,12 @@ import { clean } from '../telemetry/names.ts'
 import type { Blocker, Now, TaskRow } from './protocol.ts'
 import type { Source } from './source.ts'
 
-/** What holds tasks back, where the snapshot has it. */
-interface Brakes {
-  readonly governor?:
-    | {
-        readonly delay: number
-        readonly maxDelay: number
-        readonly limits: Readonly<Record<'high' | 'medium' | 'low', number>>
-        readonly holdsBack: boolean
-      }
-    | undefined
-  readonly heap?: { readonly used: number; readonly limit: number; readonly guarded: boolean }
-}
-
 const BLOCKERS = 10
 
 /** What *Now* shows. */
 export function nowOf(source: Source): Now {
-  const snapshot: Snapshot & Brakes = source.tasks.snapshot()
-  const { concurrency, queue, state, governor } = snapshot
+  const snapshot = source.tasks.snapshot()
+  const { concurrency, queue, state, governor, heap } = snapshot
   const foreground = source.inspection.foreground.recent()
   const none = { running: NO_QUANTILES, idle: NO_QUANTILES }
   const rows = snapshot.tasks.flatMap((task) => rowOf(source, snapshot, task) ?? [])
@@ -47,7 +33,7 @@ export function nowOf(source: Source): Now {
             limits: governor.limits,
             holdsBack: governor.holdsBack,
           },
-    heap: heapOf(snapshot),
+    heap: { used: heap.used, limit: heap.limit, guarded: heap.guarded },
     loop: { ...(foreground?.loopDelay ?? none), blockers: blockersOf(source, snapshot) },
     requests: foreground?.request ?? none,
     tasks: rows.sort(byTrouble),
@@ -115,12 +101,6 @@ function byTrouble(one: TaskRow, other: TaskRow): number {
     other.rate - one.rate ||
     (one.name < other.name ? -1 : 1)
   )
-}
-
-function heapOf({ heap }: Brakes): Now['heap'] {
-  if (heap !== undefined) return { used: heap.used, limit: heap.limit, guarded: heap.guarded }
-  const { used_heap_size, heap_size_limit } = getHeapStatistics()
-  return { used: used_heap_size, limit: heap_size_limit, guarded: false }
 }
 
 function blockersOf({ inspection }: Source, { tasks }: Snapshot): Blocker[] {

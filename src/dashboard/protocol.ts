@@ -256,8 +256,10 @@ export interface TraceDetail {
 
 export interface ProfileDetail {
   readonly task: string
-  /** Seconds that the samples cover, and CPU seconds of the task in them. */
+  /** Seconds that the samples cover. */
   readonly seconds: number
+  /** Seconds of them in which the task had the event loop, and of CPU that it used; all other figures are of the first. */
+  readonly busy: number
   readonly cpu: number
   readonly samples: number
   readonly top: readonly {
@@ -267,7 +269,7 @@ export interface ProfileDetail {
     readonly self: number
     readonly total: number
   }[]
-  /** The flame graph's frames, a tree; `value` is seconds of CPU in it and below. */
+  /** The flame graph's frames, a tree; `value` is seconds in it and below. */
   readonly root: Frame
 }
 

@@ -19,6 +19,10 @@ export function taskDetailOf(source: Source, name: string, range: 900 | 3600): T
   const chart = history.chart(now, range === 3600)
   const plan = inspection.plan(name)
   const batch = plan?.batch
+  const rowOfAttempt = (logged: LoggedAttempt): AttemptRow => ({
+    ...attemptRow(logged),
+    profile: inspection.profiler?.keptOf(name, logged.id, logged.attempt) ?? null,
+  })
   return {
     row,
     options: {
@@ -41,8 +45,8 @@ export function taskDetailOf(source: Source, name: string, range: 900 | 3600): T
         id: example.id,
       },
     })),
-    slowest: history.attempts.slowest(now, range * 1000).map(attemptRow),
-    latest: history.attempts.latest().map(attemptRow),
+    slowest: history.attempts.slowest(now, range * 1000).map(rowOfAttempt),
+    latest: history.attempts.latest().map(rowOfAttempt),
     failed: history.failed().map(({ id, at, attempts, error, traceId }) => ({
       id,
       at: epochOf(inspection, at),
@@ -54,7 +58,7 @@ export function taskDetailOf(source: Source, name: string, range: 900 | 3600): T
   }
 }
 
-function attemptRow({ id, attempt, at, wait, duration, result, error, route, traceId }: LoggedAttempt): AttemptRow {
+function attemptRow({ id, attempt, at, wait, duration, result, error, route, traceId }: LoggedAttempt): Omit<AttemptRow, 'profile'> {
   return {
     id,
     attempt,
@@ -65,7 +69,6 @@ function attemptRow({ id, attempt, at, wait, duration, result, error, route, tra
     error: error ?? null,
     route: route === undefined ? null : clean(route),
     traceId: traceId ?? null,
-    profile: null,
   }
 }
 

@@ -37,6 +37,26 @@ export interface Held {
   readonly place: Place | undefined
 }
 
+/** What a profile says, as the page shows it. Seconds are those in which attempts had the thread, by the samples. */
+export interface ProfileView {
+  /** How long it covers. */
+  readonly seconds: number
+  readonly samples: number
+  readonly busy: number
+  /** Seconds of CPU in them. */
+  readonly cpu: number
+  /** The functions that took most, by the time in themselves. */
+  readonly top: readonly (Place & { readonly self: number; readonly total: number })[]
+  /** The calls, the outermost on top. */
+  readonly root: ProfileFrame
+}
+
+export interface ProfileFrame extends Place {
+  /** Seconds in it and in what it called. */
+  readonly value: number
+  readonly children: readonly ProfileFrame[]
+}
+
 /** What samples the stacks of running attempts. Nothing of it throws. */
 export interface Profiler {
   /** The handler of an attempt is about to be called; what this takes is not the attempt's. */
@@ -50,6 +70,10 @@ export interface Profiler {
    * sampled.
    */
   held(since: number, until: number): Held[] | undefined
+  /** What is known of a task, by its label, or of one slow attempt whose profile is kept; undefined where that is not kept. */
+  view(label: string, kept?: string): ProfileView | undefined
+  /** Under which name the profile of an attempt is kept. */
+  keptOf(label: string, id: string, attempt: number): string | undefined
   close(): void
 }
 

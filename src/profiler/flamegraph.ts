@@ -1,5 +1,6 @@
+import { type TreeNode, treeOf } from './frame-tree.ts'
 import type { ProfileSource } from './profile-source.ts'
-import { framesOf, GARBAGE_COLLECTION, isOwn } from './stacks.ts'
+import { type Frame, GARBAGE_COLLECTION, isOwn } from './stacks.ts'
 
 const WIDTH = 1200
 const ROW = 18
@@ -9,35 +10,13 @@ const NARROWEST = 0.3
 /** px of a character at the size of the text. */
 const CHARACTER = 6.6
 
-interface Node {
-  readonly name: string
-  readonly place: string
-  /** The colours say whose a function is. */
-  readonly kind: 'task' | 'own' | 'package' | 'node' | 'gc'
-  readonly children: Map<string, Node>
-  /** ms. */
-  total: number
-}
+/** The colours say whose a function is. */
+type Kind = 'task' | 'own' | 'package' | 'node' | 'gc'
 
 /** A flame graph, the outermost functions on top: each as wide as the time in it. The same profile gives the same picture. */
-export function flameGraphOf({ task, samples, rate }: ProfileSource, busy: number): string {
-  const root = node(task === undefined ? 'all tasks' : task, '', 'task')
-  for (const { stack, wall, attempt } of samples) {
-    root.total += wall
-    let at = root
-    if (task === undefined) at = grow(at, `task ${attempt.label}`, '', 'task', wall)
-    for (const frame of [...framesOf(stack)].reverse()) {
-      const place = frame.file === '' ? '' : `${frame.file}${frame.line === 0 ? '' : `:${frame.line}`}`
-      const kind = isOwn(frame)
-        ? 'own'
-        : /node_modules/.test(frame.file)
-          ? 'package'
-          : frame.name === GARBAGE_COLLECTION
-            ? 'gc'
-            : 'node'
-      at = grow(at, frame.name, place, kind, wall)
-    }
-  }
+export function flameGraphOf(source: ProfileSource, busy: number): string {
+  const { task, samples, rate } = source
+  const root = treeOf(source)
   const boxes: string[] = []
   const depth = draw(root, 0, 0, root.total, boxes)
   const height = HEAD + (depth + 1) * ROW + 8
@@ -58,33 +37,31 @@ ${boxes.join('\n')}
 `
 }
 
-function node(name: string, place: string, kind: Node['kind']): Node {
-  return { name, place, kind, children: new Map(), total: 0 }
+function kindOf(frame: Frame | undefined): Kind {
+  if (frame === undefined) return 'task'
+  if (isOwn(frame)) return 'own'
+  if (/node_modules/.test(frame.file)) return 'package'
+  return frame.name === GARBAGE_COLLECTION ? 'gc' : 'node'
 }
 
-function grow(parent: Node, name: string, place: string, kind: Node['kind'], wall: number): Node {
-  const key = `${name}\n${place}`
-  let child = parent.children.get(key)
-  if (child === undefined) {
-    child = node(name, place, kind)
-    parent.children.set(key, child)
-  }
-  child.total += wall
-  return child
+function placeOf(frame: Frame | undefined): string {
+  if (frame === undefined || frame.file === '') return ''
+  return `${frame.file}${frame.line === 0 ? '' : `:${frame.line}`}`
 }
 
 /** Returns how many rows lie below. */
-function draw(at: Node, depth: number, x: number, all: number, boxes: string[]): number {
+function draw(at: TreeNode, depth: number, x: number, all: number, boxes: string[]): number {
   const width = all === 0 ? WIDTH : (at.total / all) * WIDTH
   if (width < NARROWEST) return depth - 1
   const y = HEAD + depth * ROW
   const percent = all === 0 ? 100 : (at.total / all) * 100
-  const about = `${at.name}${at.place === '' ? '' : ` (${at.place})`}: ${(at.total / 1000).toFixed(3)} s, ${percent.toFixed(1)} %`
+  const place = placeOf(at.frame)
+  const about = `${at.name}${place === '' ? '' : ` (${place})`}: ${(at.total / 1000).toFixed(3)} s, ${percent.toFixed(1)} %`
   const room = Math.floor((width - 6) / CHARACTER)
   const text = room < 3 ? '' : at.name.length <= room ? at.name : `${at.name.slice(0, room - 1)}…`
   const label = text === '' ? '' : `<text x="${px(x + 3)}" y="${y + 12}">${escaped(text)}</text>`
   boxes.push(
-    `<g class="${at.kind}"><title>${escaped(about)}</title><rect x="${px(x)}" y="${y}" width="${px(width)}" height="${ROW - 1}"/>${label}</g>`,
+    `<g class="${kindOf(at.frame)}"><title>${escaped(about)}</title><rect x="${px(x)}" y="${y}" width="${px(width)}" height="${ROW - 1}"/>${label}</g>`,
   )
   let deepest = depth
   let left = x

@@ -1,12 +1,14 @@
 import { writeFile } from 'node:fs/promises'
 import { checkNumber } from '../model/check.ts'
 import { AfterspanError } from '../model/errors.ts'
+import type { ProfileView } from '../model/profiler.ts'
 import { type CpuProfile, cpuProfileOf } from './cpuprofile.ts'
 import { flameGraphOf } from './flamegraph.ts'
 import { pprofOf } from './pprof-file.ts'
 import type { Meanwhile, Measured, ProfileFigures, ProfileRow, ProfileSource } from './profile-source.ts'
 import { framesOf, isOwn } from './stacks.ts'
 import { textOf } from './text.ts'
+import { viewOf } from './view.ts'
 
 /**
  * What a task did with the thread, by samples of its stacks. Seconds are an estimate: each sample stands for the time up to
@@ -70,6 +72,11 @@ export class Profile implements ProfileFigures {
   /** For Chrome's DevTools and VS Code: what a `.cpuprofile` file holds as JSON. */
   cpuprofile(): CpuProfile {
     return cpuProfileOf(this.#source)
+  }
+
+  /** For the page inside the app. */
+  view(): ProfileView {
+    return viewOf(this, this.#source)
   }
 
   /** A picture by itself: SVG without scripts. */

@@ -1,4 +1,4 @@
-import type { Held, ProfiledJob, Profiler, ProfilerHost } from '../model/profiler.ts'
+import type { Held, ProfiledJob, Profiler, ProfilerHost, ProfileView } from '../model/profiler.ts'
 import type { AttemptEnd } from '../model/seam.ts'
 import { selfHealth } from '../telemetry/self-health.ts'
 import { AskedProfiles } from './asked.ts'
@@ -153,6 +153,19 @@ export class TaskProfiler implements Profiler, AttemptOwner {
     return new Profile({ task, since: from, until: sampledUntil, rate: lastRate, samples })
   }
 
+  view(label: string, kept?: string): ProfileView | undefined {
+    if (kept !== undefined) {
+      const found = this.kept?.get(kept)
+      return found?.task === label ? found.profile.view() : undefined
+    }
+    sampler.fetch()
+    return this.profile(label, 0).view()
+  }
+
+  keptOf(label: string, id: string, attempt: number): string | undefined {
+    return this.kept?.get(keptName(label, id, attempt))?.id
+  }
+
   /** Profiles the next attempts of a task, at a rate of its own. */
   capture(task: string, attempts: number, seconds: number, rate: number): Promise<Profile> {
     return new Promise((resolve) => {
@@ -194,7 +207,7 @@ export class TaskProfiler implements Profiler, AttemptOwner {
       samples: samples.reverse(),
       meanwhile: longest(others),
     })
-    const name = `${plain(label)}-${plain(id)}-${attempt.attempt}`
+    const name = keptName(label, id, attempt.attempt)
     const file = continuous!.directory === undefined ? undefined : name
     const kept: SlowProfile = {
       id: name,
@@ -225,6 +238,10 @@ function longest(others: ReadonlyMap<string, number>): Meanwhile[] {
     .map(([task, seconds]) => ({ task, seconds }))
     .sort((a, b) => b.seconds - a.seconds)
     .slice(0, 5)
+}
+
+function keptName(label: string, id: string, attempt: number): string {
+  return `${plain(label)}-${plain(id)}-${attempt}`
 }
 
 /** What of a name can be a part of a file's on every system. */

@@ -130,6 +130,7 @@ class Demo {
     this.#screen.print(
       '',
       line('service', url, 'POST /images, GET /images/:id, GET /images/:id/result'),
+      line('page', `${url}/tasks/`, 'what fails, what is stuck, each trace'),
       line('health', `${url}/health/tasks`, 'figures and a verdict, as JSON'),
       line('metrics', `${url}/metrics`, 'for Prometheus; OpenMetrics by Accept'),
       line('traces', JAEGER, 'if a Jaeger runs here, they are there'),

@@ -16,7 +16,7 @@ interface Props {
   readonly id: string | null
 }
 
-/** Where the CPU time of a task goes. */
+/** Where the time of a task goes. */
 export function ProfileScreen({ tasks, name, id }: Props) {
   const shown = name ?? tasks?.[0]?.name ?? null
   return (
@@ -80,10 +80,11 @@ function One({ name, id }: { name: string; id: string | null }) {
 
 function Detail({ detail }: { detail: ProfileDetail }) {
   const [marked, setMarked] = useState<string | null>(null)
-  const { seconds, cpu, samples, top, root } = detail
+  const { seconds, busy, cpu, samples, top, root } = detail
   return (
     <>
       <p class="facts">
+        <span>{duration(busy)} on the event loop</span>
         <span>{duration(cpu)} of CPU</span>
         <span>in {duration(seconds)}</span>
         <span>{count(samples)} samples</span>
@@ -92,7 +93,7 @@ function Detail({ detail }: { detail: ProfileDetail }) {
       <h3>Top functions</h3>
       <div class="scroll">
         <table class="plain top">
-          <caption class="hidden">Functions by their own CPU time</caption>
+          <caption class="hidden">Functions by the time in themselves</caption>
           <thead>
             <tr>
               <th scope="col">Function</th>
@@ -121,7 +122,7 @@ function Detail({ detail }: { detail: ProfileDetail }) {
                     </button>
                   </th>
                   <td>{duration(row.self)}</td>
-                  <td>{ratio(cpu > 0 ? row.self / cpu : null)}</td>
+                  <td>{ratio(busy > 0 ? row.self / busy : null)}</td>
                   <td>{duration(row.total)}</td>
                   <td class="words mono">
                     {row.file === null ? (

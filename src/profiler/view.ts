@@ -1,0 +1,38 @@
+import type { ProfileFrame, ProfileView } from '../model/profiler.ts'
+import { type TreeNode, treeOf } from './frame-tree.ts'
+import type { Profile } from './profile.ts'
+import type { ProfileSource } from './profile-source.ts'
+import type { Frame } from './stacks.ts'
+
+/** How many functions are listed. */
+const TOP = 50
+/** What is narrower than this share of all cannot be seen, and is left out. */
+const NARROWEST = 1 / 2_000
+
+/** A profile as the page shows it. */
+export function viewOf(profile: Profile, source: ProfileSource): ProfileView {
+  const tree = treeOf(source)
+  return {
+    seconds: profile.seconds,
+    samples: profile.samples,
+    busy: profile.busy,
+    cpu: profile.cpu,
+    top: profile.top(TOP).map((row) => ({ ...placed(row), self: row.self, total: row.total })),
+    root: framed(tree, tree.total * NARROWEST),
+  }
+}
+
+function framed({ name, frame, children, total }: TreeNode, least: number): ProfileFrame {
+  return {
+    ...(frame === undefined ? { name, file: undefined, line: undefined } : placed(frame)),
+    value: total / 1000,
+    children: [...children.values()]
+      .filter((child) => child.total >= least)
+      .sort((one, other) => other.total - one.total)
+      .map((child) => framed(child, least)),
+  }
+}
+
+function placed({ name, file, line }: Frame) {
+  return { name, file: file === '' ? undefined : file, line: line === 0 ? undefined : line }
+}
