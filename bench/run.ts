@@ -8,7 +8,7 @@ import { cpus } from 'node:os'
 import { delivery } from './delivery.ts'
 import { bullmq, pgBoss } from './engines.ts'
 import { exporter } from './exporter.ts'
-import { governor } from './governor.ts'
+import { governor, governorSteady } from './governor.ts'
 import { http } from './http.ts'
 import { profiler } from './profiler.ts'
 import { queue } from './queue.ts'
@@ -16,7 +16,19 @@ import { type Bench, holds, print } from './report.ts'
 import { tasks } from './tasks.ts'
 import { worker } from './worker.ts'
 
-const BENCHES: readonly Bench[] = [http, tasks, queue, delivery, exporter, worker, governor, profiler, bullmq, pgBoss]
+const BENCHES: readonly Bench[] = [
+  http,
+  tasks,
+  queue,
+  delivery,
+  exporter,
+  worker,
+  governor,
+  governorSteady,
+  profiler,
+  bullmq,
+  pgBoss,
+]
 
 const words = process.argv.slice(2)
 const quick = words.includes('--quick')
