@@ -9,7 +9,7 @@ import { dashboard } from './dashboard.ts'
 import { delivery } from './delivery.ts'
 import { bullmq, pgBoss } from './engines.ts'
 import { exporter } from './exporter.ts'
-import { governor } from './governor.ts'
+import { governor, governorSteady } from './governor.ts'
 import { http } from './http.ts'
 import { profiler } from './profiler.ts'
 import { queue } from './queue.ts'
@@ -17,7 +17,20 @@ import { type Bench, holds, print } from './report.ts'
 import { tasks } from './tasks.ts'
 import { worker } from './worker.ts'
 
-const BENCHES: readonly Bench[] = [http, tasks, queue, delivery, exporter, worker, governor, profiler, dashboard, bullmq, pgBoss]
+const BENCHES: readonly Bench[] = [
+  http,
+  tasks,
+  queue,
+  delivery,
+  exporter,
+  worker,
+  governor,
+  governorSteady,
+  profiler,
+  dashboard,
+  bullmq,
+  pgBoss,
+]
 
 const words = process.argv.slice(2)
 const quick = words.includes('--quick')
