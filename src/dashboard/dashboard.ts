@@ -46,9 +46,10 @@ export function dashboardOf<R extends IncomingMessage>(
   recentTraces.want()
   const csrf = randomBytes(32).toString('base64url')
   const version = packageVersion()
+  const service = serviceName(process.env)
   const files = new Files(root, () => ({
     version,
-    service: serviceName(process.env),
+    service,
     actions: settings.actions,
     csrf,
     traceUrl: settings.traceUrl ?? null,

@@ -58,7 +58,17 @@ export function taskDetailOf(source: Source, name: string, range: 900 | 3600): T
   }
 }
 
-function attemptRow({ id, attempt, at, wait, duration, result, error, route, traceId }: LoggedAttempt): Omit<AttemptRow, 'profile'> {
+function attemptRow({
+  id,
+  attempt,
+  at,
+  wait,
+  duration,
+  result,
+  error,
+  route,
+  traceId,
+}: LoggedAttempt): Omit<AttemptRow, 'profile'> {
   return {
     id,
     attempt,

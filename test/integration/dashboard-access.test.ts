@@ -172,7 +172,7 @@ describeWithChromium('the page of the dashboard for everybody', () => {
     await tab.shows(['smtp.connect'], '.detail')
 
     await tab.goto(`${server.url}#/profile/make-thumbnail`)
-    await tab.shows(['15.7 s of CPU'])
+    await tab.shows(['15.4 s of CPU'])
     await page.locator('.flame-graph g[tabindex="0"]').focus()
     await press('ArrowDown', 'ArrowDown', 'Enter')
     await tab.shows(['encodeJpeg (src/thumbnail.ts:41): 9.9 s (63.1 %)'], '.flame-current')

@@ -90,7 +90,11 @@ describeWithChromium('the page of the dashboard', () => {
       ],
     ],
     ['Queue', '#/queue/send-receipt', ['Waiting 1,204', 'task_000000', 'retrying', '1,000 of 1,204 tasks loaded']],
-    ['Profile', '#/profile/make-thumbnail', ['15.7 s of CPU', '1,540 samples', 'encodeJpeg', '33.1 %']],
+    [
+      'Profile',
+      '#/profile/make-thumbnail',
+      ['15.7 s on the event loop', '15.4 s of CPU', '1,540 samples', 'encodeJpeg', '33.1 %'],
+    ],
     [
       'Undeclared work',
       '#/undeclared',

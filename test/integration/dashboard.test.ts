@@ -123,12 +123,12 @@ describeWithChromium('the page over the image service', () => {
   const goto = (hash: string) => tab!.goto(`${app.url}/tasks/${hash}`)
 
   /** A cell of a task's row on *Now*. */
-  const cell = (page: Page, task: string, head: string): Promise<string> =>
-    page.locator('table.tasks tbody tr', { hasText: task }).locator(`td[data-head="${head}"]`).innerText()
+  const cell = async (page: Page, task: string, head: string): Promise<string> =>
+    (await page.locator('table.tasks tbody tr', { hasText: task }).locator(`td[data-head="${head}"]`).textContent())!
 
   /** A figure of *Task*. */
   const figure = async (page: Page, title: string): Promise<string> =>
-    page.locator('dl.figures > div', { hasText: title }).locator('dd').innerText()
+    (await page.locator('dl.figures > div', { hasText: title }).locator('dd').textContent())!
 
   test('shows on each screen the numbers that /metrics has', { timeout: 60_000 }, async () => {
     app = await App.start()
@@ -166,7 +166,9 @@ describeWithChromium('the page over the image service', () => {
     await goto('#/tasks/thumbnail')
     await tab!.shows(['Errors, last 15 min', 'premature end', 'attempts', '3'])
     expect(await figure(page, 'Failed')).toBe('33.3 % (3)')
-    expect(await figure(page, 'Retries')).toBe(String(metric('afterspan_task_retries_total', { task_name: 'thumbnail' })))
+    expect(await figure(page, 'Retries')).toBe(
+      String(metric('afterspan_task_retries_total', { task_name: 'thumbnail' })),
+    )
     // The durations by the service's own account, which has them to the ms, of the attempts that this page lists.
     const attempts = await page.locator('section[aria-label="Latest attempts"] tbody tr').count()
     expect(attempts).toBe(metric('afterspan_task_duration_seconds_count', { task_name: 'thumbnail' }))
@@ -203,7 +205,7 @@ describeWithChromium('the page over the image service', () => {
     await tab!.shows(['EROFS: broken by the test'])
     await page.locator('.failed-tasks a', { hasText: 'trace' }).click()
     await tab!.shows(['POST /images', 'task filter', '1 failed', 'EROFS: broken by the test', 'response over after'])
-    const { traceId } = (await app.status(id))
+    const { traceId } = await app.status(id)
     expect(page.url()).toContain(`#/traces/${traceId}`)
 
     // Found again by each thing that one may know of it.
@@ -268,8 +270,12 @@ describeWithChromium('the page over the image service', () => {
     await tab!.shows(['Who blocks it', 'crunch', 'countPrimes'], 'main', 10_000)
     await goto('#/profile/crunch')
     await tab!.shows(['countPrimes', 'dashboard-app.ts', 'on the event loop', /\d samples/])
-    const share = await page.locator('table.top tbody tr', { hasText: 'countPrimes' }).locator('td').nth(1).innerText()
-    expect(Number.parseFloat(share)).toBeGreaterThan(80)
+    const share = await page
+      .locator('table.top tbody tr', { hasText: 'countPrimes' })
+      .locator('td')
+      .nth(1)
+      .textContent()
+    expect(Number.parseFloat(share!)).toBeGreaterThan(80)
     // The attempt that took longer than `slow` allows has a profile of its own.
     await goto('#/tasks/crunch')
     await page.locator('section[aria-label="Slowest attempts"] a', { hasText: 'profile' }).first().click()
@@ -322,7 +328,10 @@ describeWithChromium('the page over the image service', () => {
   })
 
   test('is closed to other sites and to whoever has no password, and its headers are strict', async () => {
-    app = await App.start({ page: { password: PASSWORD, jaegerUrl: 'http://localhost:16686/' } }, { NODE_ENV: 'production' })
+    app = await App.start(
+      { page: { password: PASSWORD, jaegerUrl: 'http://localhost:16686/' } },
+      { NODE_ENV: 'production' },
+    )
     const asked = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
       fetch(`${app.url}/tasks/${path}`, { method, headers, redirect: 'manual' })
     const basic = { authorization: `Basic ${Buffer.from(`anybody:${PASSWORD}`).toString('base64')}` }
