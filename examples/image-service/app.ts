@@ -27,7 +27,7 @@ export interface ImageServiceOptions {
   queueLimit?: number
   /** Finished images to remember. Default 500. */
   keep?: number
-  /** Bytes of results to keep. Default 256 MB. */
+  /** Bytes of results, and of the uploads of failed images, to keep. Default 256 MB. */
   keepBytes?: number
   /** One line per attempt, and the faults of the service. Default: stdout. */
   log?: (line: string) => void
@@ -112,7 +112,7 @@ export function createApp(options: ImageServiceOptions = {}): ImageService {
       }
       await inspect(file.path, maxPixels)
 
-      const image = new Image(kind, file.path)
+      const image = new Image(kind, file.path, file.size)
       image.traceId = trace.getActiveSpan()?.spanContext().traceId
       const handle = taskOf[kind].defer({ image: image.id, input: file.path, filter })
       if (handle.state === 'dropped') {

@@ -3,7 +3,7 @@ import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CancelledError, type TaskContext, type TaskHandle, TimeoutError } from 'afterspan'
 import { KINDS, type Kind } from './kinds.ts'
-import type { Rendered } from './tasks/image-task.ts'
+import { mayPass, type Rendered } from './tasks/image-task.ts'
 
 export interface Attempt {
   readonly result: 'ok' | 'error' | 'timeout' | 'cancelled'
@@ -44,22 +44,27 @@ export interface Result {
 export class Image {
   readonly id = randomUUID()
   readonly kind: Kind
-  /** The uploaded file; it goes when the task has ended. */
+  /** The uploaded file; it goes when the task has ended, unless the task has failed and may do better another time. */
   readonly input: string
+  readonly inputBytes: number
   readonly submittedAt = new Date()
   startedAt: Date | undefined
   finishedAt: Date | undefined
   traceId: string | undefined
   readonly attempts: Attempt[] = []
   handle: TaskHandle | undefined
+  /** How it goes with an image that failed and was deferred anew, from the page at `/tasks`. */
+  again: 'running' | 'done' | undefined
   result: Result | undefined
 
-  constructor(kind: Kind, input: string) {
+  constructor(kind: Kind, input: string, inputBytes: number) {
     this.kind = kind
     this.input = input
+    this.inputBytes = inputBytes
   }
 
   get status(): ImageStatus['status'] {
+    if (this.again !== undefined) return this.again
     switch (this.handle?.state) {
       case 'completed':
         return 'done'
@@ -108,14 +113,14 @@ export interface ImagesOptions {
   readonly directory: string
   /** How many finished images are remembered. */
   readonly keep: number
-  /** How many bytes their results may have in all. */
+  /** How many bytes their results, and the uploads of failed ones, may have in all. */
   readonly keepBytes: number
   readonly save?: Save
 }
 
 /**
- * The images that this process knows. Bounded: when more than `keep` have finished, or their results are larger than
- * `keepBytes` in all, those that finished first are forgotten and their results removed. Nothing outlives the process: a real
+ * The images that this process knows. Bounded: when more than `keep` have finished, or their files are larger than
+ * `keepBytes` in all, those that finished first are forgotten and their files removed. Nothing outlives the process: a real
  * service would keep both in a database and an object store.
  */
 export class Images {
@@ -149,8 +154,27 @@ export class Images {
     void handle.outcome.then(() => this.#finish(image, handle))
   }
 
-  /** Runs one attempt of the image's task, and keeps what it makes. */
+  /**
+   * Runs one attempt of the image's task, and keeps what it makes. A task of another id than the one that was followed is a
+   * failed one that somebody has deferred anew.
+   */
   async attempt(image: Image, context: TaskContext, make: () => Promise<Rendered>): Promise<void> {
+    if (context.id === image.handle?.id) return this.#attempt(image, context, make)
+    image.again = 'running'
+    this.#running.set(context.id, image)
+    try {
+      await this.#attempt(image, context, make)
+      image.again = 'done'
+    } catch (error) {
+      image.again = undefined
+      throw error
+    } finally {
+      this.#running.delete(context.id)
+    }
+    if (this.#known.has(image.id)) await this.#keep(image)
+  }
+
+  async #attempt(image: Image, context: TaskContext, make: () => Promise<Rendered>): Promise<void> {
     const { signal } = context
     const start = performance.now()
     image.startedAt ??= new Date()
@@ -181,20 +205,32 @@ export class Images {
   }
 
   async #finish(image: Image, handle: TaskHandle): Promise<void> {
-    image.finishedAt = new Date()
     this.#running.delete(handle.id)
+    await this.#keep(image)
+  }
+
+  /** Keeps a finished image, as the latest, and forgets the oldest where there are too many. */
+  async #keep(image: Image): Promise<void> {
+    image.finishedAt = new Date()
+    const old: string[] = []
+    if (this.#finished.delete(image)) this.#bytes -= image.inputBytes
+    if (image.result !== undefined || !mayPass(image.handle?.error)) old.push(image.input)
     this.#finished.add(image)
-    this.#bytes += image.result?.bytes ?? 0
-    const old: string[] = [image.input]
+    this.#bytes += bytesOf(image)
     for (const oldest of this.#finished) {
       if (this.#finished.size <= this.#options.keep && this.#bytes <= this.#options.keepBytes) break
       this.#finished.delete(oldest)
       this.#known.delete(oldest.id)
-      this.#bytes -= oldest.result?.bytes ?? 0
-      if (oldest.result !== undefined) old.push(oldest.result.path)
+      this.#bytes -= bytesOf(oldest)
+      old.push(oldest.result?.path ?? oldest.input)
     }
     await Promise.all(old.map((path) => rm(path, { force: true })))
   }
+}
+
+/** Of the one file that a finished image may have. */
+function bytesOf({ result, handle, inputBytes }: Image): number {
+  return result?.bytes ?? (mayPass(handle?.error) ? inputBytes : 0)
 }
 
 function endOf(reason: unknown): Attempt['result'] {

@@ -114,7 +114,14 @@ function blockersOf({ inspection }: Source, { tasks }: Snapshot): Blocker[] {
   return found.sort((one, other) => other.seconds - one.seconds).slice(0, BLOCKERS)
 }
 
+/** Relative to where the app was started: the end of a path is what one looks for, and columns are narrow. */
+function fromHere(file: string): string {
+  const path = file.startsWith('file://') ? file.slice('file://'.length) : file
+  const here = `${process.cwd()}/`
+  return path.startsWith(here) ? path.slice(here.length) : path
+}
+
 function placeText({ name, file, line }: Place): string {
   if (file === undefined) return clean(name)
-  return clean(`${name} (${file.replace(/^file:\/\//, '')}${line === undefined ? '' : `:${line}`})`)
+  return clean(`${name} (${fromHere(file)}${line === undefined ? '' : `:${line}`})`)
 }

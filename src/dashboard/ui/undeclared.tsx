@@ -2,6 +2,7 @@ import type { UndeclaredRow } from '../protocol.ts'
 import { useQuery } from './data/query.ts'
 import { Copy } from './parts/copy.tsx'
 import { useRowLinks } from './parts/row-links.ts'
+import { Scroll } from './parts/scroll.tsx'
 import { Empty, Loaded } from './parts/states.tsx'
 import { LongText, Name } from './parts/text.tsx'
 import { href } from './router.ts'
@@ -25,7 +26,7 @@ export function UndeclaredScreen() {
               <p>All work after a response that was traced belongs to a task.</p>
             </Empty>
           ) : (
-            <div class="scroll">
+            <Scroll label="Undeclared work">
               <table class="plain undeclared" ref={table}>
                 <caption class="hidden">Undeclared work, the most time first</caption>
                 <thead>
@@ -48,7 +49,7 @@ export function UndeclaredScreen() {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Scroll>
           )
         }
       </Loaded>

@@ -1,5 +1,6 @@
 import type { Now, Quantiles } from '../../protocol.ts'
 import { useRowLinks } from '../parts/row-links.ts'
+import { Scroll } from '../parts/scroll.tsx'
 import { Empty } from '../parts/states.tsx'
 import { Name } from '../parts/text.tsx'
 import { href } from '../router.ts'
@@ -13,7 +14,7 @@ export function Loop({ now }: { now: Now }) {
     <section class="loop" aria-labelledby="loop-title">
       <h2 id="loop-title">Event loop, last 5 minutes</h2>
       <div class="columns">
-        <div class="scroll">
+        <Scroll label="Delay of the event loop">
           <table class="plain">
             <caption>Delay, and what requests pay</caption>
             <thead>
@@ -32,11 +33,11 @@ export function Loop({ now }: { now: Now }) {
               <Line title="Requests, none running" of={requests.idle} />
             </tbody>
           </table>
-        </div>
+        </Scroll>
         {loop.blockers.length === 0 ? (
           <Empty title="No task held the event loop for 20 ms or more." />
         ) : (
-          <div class="scroll">
+          <Scroll label="Who blocks the event loop">
             <table class="plain" ref={table}>
               <caption>Who blocks it</caption>
               <thead>
@@ -68,7 +69,7 @@ export function Loop({ now }: { now: Now }) {
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
         )}
       </div>
     </section>

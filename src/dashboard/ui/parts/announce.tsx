@@ -1,7 +1,12 @@
 import { useEffect, useState } from 'preact/hooks'
 import { oneLine } from '../words/visible.ts'
 
+const SHOWN = 6_000
+/** At most so many at once, the latest: what comes meanwhile does not put out what was just said. */
+const MOST = 3
+
 let say: (text: string) => void = () => {}
+let last = 0
 
 /** Tells in words what has just been done or has changed: to screen readers, and for a few seconds at the foot of the page. */
 export function announce(text: string): void {
@@ -9,23 +14,30 @@ export function announce(text: string): void {
 }
 
 export function Announcements() {
-  const [text, setText] = useState('')
+  const [shown, setShown] = useState<readonly { id: number; text: string }[]>([])
   useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined
-    say = (next) => {
-      clearTimeout(timer)
-      setText(next)
-      timer = setTimeout(() => setText(''), 6_000)
+    const timers = new Set<ReturnType<typeof setTimeout>>()
+    say = (text) => {
+      const id = ++last
+      setShown((before) => [...before, { id, text }].slice(-MOST))
+      const timer = setTimeout(() => {
+        timers.delete(timer)
+        setShown((before) => before.filter((one) => one.id !== id))
+      }, SHOWN)
+      timers.add(timer)
     }
-    return () => clearTimeout(timer)
+    return () => {
+      say = () => {}
+      for (const timer of timers) clearTimeout(timer)
+    }
   }, [])
   return (
     <div class="announcements" role="status" aria-live="polite">
-      {text !== '' && (
-        <p>
+      {shown.map(({ id, text }) => (
+        <p key={id}>
           <bdi>{oneLine(text)}</bdi>
         </p>
-      )}
+      ))}
     </div>
   )
 }

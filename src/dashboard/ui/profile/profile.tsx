@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks'
 import type { ProfileDetail, TaskRow } from '../../protocol.ts'
 import { config } from '../config.ts'
 import { useQuery } from '../data/query.ts'
+import { Scroll } from '../parts/scroll.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { TaskPicker } from '../parts/task-picker.tsx'
 import { Name } from '../parts/text.tsx'
@@ -91,7 +92,7 @@ function Detail({ detail }: { detail: ProfileDetail }) {
       </p>
       <FlameGraph root={root} marked={marked} />
       <h3>Top functions</h3>
-      <div class="scroll">
+      <Scroll label="Top functions">
         <table class="plain top">
           <caption class="hidden">Functions by the time in themselves</caption>
           <thead>
@@ -136,7 +137,7 @@ function Detail({ detail }: { detail: ProfileDetail }) {
             })}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </>
   )
 }

@@ -3,6 +3,7 @@ import type { TaskDetail, TaskRow } from '../../protocol.ts'
 import { useQuery } from '../data/query.ts'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { TaskActions } from '../parts/task-actions.tsx'
+import { TaskBadges } from '../parts/task-badges.tsx'
 import { TaskPicker } from '../parts/task-picker.tsx'
 import { Name } from '../parts/text.tsx'
 import { encode, href } from '../router.ts'
@@ -45,6 +46,7 @@ function One({ name, row }: { name: string; row: TaskRow | undefined }) {
             <Name text={name} length={80} />
           </a>
         </h2>
+        {row && <TaskBadges row={row} />}
         <p class="ranges">
           {(['waiting', 'failed'] as const).map((one) => (
             <button key={one} type="button" aria-pressed={kind === one} onClick={() => setKind(one)}>

@@ -1,5 +1,6 @@
 import type { AttemptRow } from '../../protocol.ts'
 import { useRowLinks } from '../parts/row-links.ts'
+import { Scroll } from '../parts/scroll.tsx'
 import { Sign } from '../parts/severity.tsx'
 import { Empty } from '../parts/states.tsx'
 import { Name } from '../parts/text.tsx'
@@ -17,7 +18,7 @@ export function Attempts(props: { title: string; attempts: readonly AttemptRow[]
       {attempts.length === 0 ? (
         <Empty title={none} />
       ) : (
-        <div class="scroll">
+        <Scroll label={title}>
           <table class="plain attempts" ref={table}>
             <caption class="hidden">{title}</caption>
             <thead>
@@ -45,7 +46,7 @@ export function Attempts(props: { title: string; attempts: readonly AttemptRow[]
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </section>
   )
