@@ -76,7 +76,7 @@ export class Profile implements ProfileFigures {
 
   /** For the page inside the app. */
   view(): ProfileView {
-    return viewOf(this, this.#source)
+    return viewOf(this, this.top(Number.POSITIVE_INFINITY), this.#source)
   }
 
   /** A picture by itself: SVG without scripts. */

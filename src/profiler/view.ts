@@ -1,7 +1,6 @@
 import type { ProfileFrame, ProfileView } from '../model/profiler.ts'
 import { type TreeNode, treeOf } from './frame-tree.ts'
-import type { Profile } from './profile.ts'
-import type { ProfileSource } from './profile-source.ts'
+import type { ProfileFigures, ProfileRow, ProfileSource } from './profile-source.ts'
 import type { Frame } from './stacks.ts'
 
 /** How many functions are listed. */
@@ -10,14 +9,14 @@ const TOP = 50
 const NARROWEST = 1 / 2_000
 
 /** A profile as the page shows it. */
-export function viewOf(profile: Profile, source: ProfileSource): ProfileView {
+export function viewOf(figures: ProfileFigures, rows: readonly ProfileRow[], source: ProfileSource): ProfileView {
   const tree = treeOf(source)
   return {
-    seconds: profile.seconds,
-    samples: profile.samples,
-    busy: profile.busy,
-    cpu: profile.cpu,
-    top: profile.top(TOP).map((row) => ({ ...placed(row), self: row.self, total: row.total })),
+    seconds: figures.seconds,
+    samples: figures.samples,
+    busy: figures.busy,
+    cpu: figures.cpu,
+    top: rows.slice(0, TOP).map((row) => ({ ...placed(row), self: row.self, total: row.total })),
     root: framed(tree, tree.total * NARROWEST),
   }
 }

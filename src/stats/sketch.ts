@@ -53,11 +53,11 @@ export class Sketch {
   /** @param q From 0 to 1. Null when nothing was recorded. */
   quantile(q: number): number | null {
     if (this.#counts === undefined) return null
-    const rank = q * (this.#count - 1)
+    const rank = rankOf(q, this.#count)
     let seen = 0
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       seen += this.#counts[bucket]!
-      if (seen > rank) return Math.min(this.#max, (2 * GAMMA ** (bucket + LOWEST_BUCKET)) / (GAMMA + 1))
+      if (seen >= rank) return Math.min(this.#max, (2 * GAMMA ** (bucket + LOWEST_BUCKET)) / (GAMMA + 1))
     }
     return this.#max
   }
@@ -73,4 +73,15 @@ export class Sketch {
       max: empty ? null : this.#max,
     }
   }
+}
+
+/**
+ * Which of `count` sorted values, from 1, is the quantile: the nearest rank, the smallest value that at least `q` of all do not
+ * exceed (Hyndman and Fan 1996, definition 1). So the p99 of two values is the larger one: few values hide nothing.
+ *
+ * @param q From 0 to 1.
+ */
+export function rankOf(q: number, count: number): number {
+  // 0.07 × 100 is a little more than 7.
+  return Math.max(1, Math.ceil(q * count - 1e-9 * count))
 }

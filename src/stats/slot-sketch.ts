@@ -1,3 +1,5 @@
+import { rankOf } from './sketch.ts'
+
 /** Relative accuracy of a quantile: 1.5 %. */
 const ACCURACY = 0.015
 const GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
@@ -119,11 +121,11 @@ export class SlotSketch {
   }
 
   #quantile(q: number): number {
-    const rank = q * (this.#count - 1)
+    const rank = rankOf(q, this.#count)
     let seen = 0
     for (let bucket = this.#low; bucket <= this.#high; bucket++) {
       seen += this.#counts[bucket]!
-      if (seen > rank) return Math.min(this.#max, (2 * GAMMA ** (bucket + LOWEST_BUCKET)) / (GAMMA + 1))
+      if (seen >= rank) return Math.min(this.#max, (2 * GAMMA ** (bucket + LOWEST_BUCKET)) / (GAMMA + 1))
     }
     return this.#max
   }

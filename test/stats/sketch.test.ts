@@ -10,7 +10,7 @@ test('quantiles are within 1 % of the exact ones, mean and max exact, for any du
       for (const value of values) sketch.record(value)
       const sorted = values.toSorted((a, b) => a - b)
       for (const q of [0, 0.5, 0.95, 0.99, 1]) {
-        const exact = sorted[Math.floor(q * (sorted.length - 1))]!
+        const exact = sorted[Math.max(0, Math.ceil(q * sorted.length - 1e-6) - 1)]!
         expect(Math.abs(sketch.quantile(q)! - exact) / exact).toBeLessThanOrEqual(0.0101)
       }
       const { count, mean, max } = sketch.summary()
@@ -19,6 +19,20 @@ test('quantiles are within 1 % of the exact ones, mean and max exact, for any du
       expect(max).toBe(sorted.at(-1))
     }),
   )
+})
+
+test.each([
+  [1, [1, 1, 1]],
+  [2, [1, 2, 2]],
+  [20, [10, 19, 20]],
+  [100, [50, 95, 99]],
+  [101, [51, 96, 100]],
+])('of the values 1 to %i, p50, p95 and p99 are the nearest ranks', (count, expected) => {
+  const sketch = new Sketch()
+  for (let value = 1; value <= count; value++) sketch.record(value)
+  const { p50, p95, p99 } = sketch.summary()
+  for (const [index, found] of [p50, p95, p99].entries())
+    expect(Math.abs(found! / expected[index]! - 1)).toBeLessThan(0.01)
 })
 
 test('merged sketches are the sketch of all values; an empty one has no figures', () => {

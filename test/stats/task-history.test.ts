@@ -4,7 +4,7 @@ import type { AttemptEnd } from '../../src/model/seam.ts'
 import { SlotSketch } from '../../src/stats/slot-sketch.ts'
 import { type RecordedJob, TaskHistory } from '../../src/stats/task-history.ts'
 
-const exact = (sorted: readonly number[], q: number) => sorted[Math.floor(q * (sorted.length - 1))]!
+const exact = (sorted: readonly number[], q: number) => sorted[Math.max(0, Math.ceil(q * sorted.length - 1e-6) - 1)]!
 const by = (one: number, other: number) => one - other
 const seconds = fc.double({ min: 1e-5, max: 1e5, noNaN: true })
 

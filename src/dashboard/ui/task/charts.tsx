@@ -6,6 +6,8 @@ import { Chart, type Series } from './chart.tsx'
 
 type Three = TaskDetail['charts']['wait']
 
+/** No axis has half a task. */
+const COUNTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7]
 /** Round in the unit that is shown, from microseconds to days. */
 const SECONDS = [
   ...[-6, -5, -4, -3, -2, -1].flatMap((power) => [1, 2, 5].map((step) => Number((step * 10 ** power).toPrecision(1)))),
@@ -55,7 +57,7 @@ export function Charts({ charts, range, children }: Props) {
   return (
     <div class="charts">
       <Chart title="Outcomes and retries" times={times} range={range} series={of.outcomes} format={rate} />
-      <Chart title="Waiting and running" times={times} range={range} series={of.load} format={count} />
+      <Chart title="Waiting and running" times={times} range={range} series={of.load} format={count} steps={COUNTS} />
       <Chart title="Wait" times={times} range={range} series={of.wait} format={duration} axis={short} steps={SECONDS} />
       <Chart
         title="Duration"
