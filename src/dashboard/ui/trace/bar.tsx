@@ -16,11 +16,12 @@ export function Bar(props: { row: SpanRow; view: View; responded: number | null;
   const left = x(from)
   const right = x(to)
   const kind = span.error !== null ? 'bad' : span.kind === 'server' ? 'server' : span.task ? 'attempt' : 'inner'
-  // The label stands behind the bar, before it where there is no room behind, and in it where there is none at all.
+  // The label stands behind the bar, or before it where there is no room behind, also over its wait; in it where all is bar.
   const behind = right < 82
   const start = waitFrom === null ? left : x(waitFrom)
-  const before = !behind && start > 20
-  const labelX = behind ? right : before ? start : Math.min(right, 100)
+  const before = start > 20 ? start : Math.min(right, 100) - left < 20 ? left : undefined
+  const inside = !behind && before === undefined
+  const labelX = behind ? right : (before ?? Math.min(right, 100))
   return (
     <svg class="bar" width="100%" height={HEIGHT} aria-hidden="true">
       {retryFrom !== null && <Line className="retry" from={x(retryFrom)} to={x(waitFrom ?? from)} />}
@@ -44,7 +45,7 @@ export function Bar(props: { row: SpanRow; view: View; responded: number | null;
         y="16"
         dx={behind ? 6 : -6}
         text-anchor={behind ? 'start' : 'end'}
-        class={behind || before ? '' : 'inside'}
+        class={inside ? 'inside' : ''}
       >
         {label}
       </text>
