@@ -6,6 +6,7 @@
  */
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
+import sharp from 'sharp'
 import { launchChromium, Tab } from '../test/integration/harness/browser.ts'
 
 const [url = 'http://127.0.0.1:8080/tasks/'] = process.argv.slice(2)
@@ -29,6 +30,7 @@ try {
 
 async function picture(page: Page, file: string): Promise<void> {
   await page.waitForLoadState('networkidle').catch(() => {})
-  await page.screenshot({ path: `${HERE}${file}` })
+  const taken = await page.screenshot()
+  await sharp(taken).png({ palette: true, colours: 128, effort: 10 }).toFile(`${HERE}${file}`)
   console.log(`docs/${file}`)
 }
