@@ -13,6 +13,9 @@ function run(file: string, mode: string, ...nodeOptions: string[]): Promise<{ co
   })
 }
 
+/** On a busy machine there may be lines as well on who held the event loop. */
+const onPriorities = (lines: readonly string[]) => lines.filter((line) => line.includes('tasks of priority'))
+
 describe('a heap that is nearly full', () => {
   const limit = '--max-old-space-size=256'
 
@@ -40,8 +43,9 @@ describe('a heap that is nearly full', () => {
     expect(told.medium).toBe('completed')
     expect(told.outcomes).toEqual(['cancelled', ...Array(11).fill('completed')])
     expect(imbalance(told.ledger)).toBe(0)
-    expect(told.lines[0]).toMatch(/the heap is at [78]\d % of its limit: tasks of priority low are not started/)
-    expect(told.lines[1]).toMatch(/tasks of priority low are not held back any more/)
+    const lines = onPriorities(told.lines)
+    expect(lines[0]).toMatch(/the heap is at [78]\d % of its limit: tasks of priority low are not started/)
+    expect(lines[1]).toMatch(/tasks of priority low are not held back any more/)
   })
 })
 
@@ -66,7 +70,7 @@ describe('tasks that hold the event loop', () => {
     expect(governed.during).toBeLessThan(250)
     expect(governed.governor).toMatchObject({ maxDelay: 0.002, holdsBack: true })
     expect(governed.governor!.limits.medium).toBeLessThan(1)
-    expect(governed.lines[0]).toContain('tasks of priority medium are held back')
+    expect(onPriorities(governed.lines)[0]).toContain('tasks of priority medium are held back')
     for (const { ledger } of [free, governed]) expect(ledger.outcomes.completed).toBe(1_000)
   })
 })
