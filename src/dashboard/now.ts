@@ -1,8 +1,9 @@
 import type { EngineFigures, Snapshot } from '../background/public.ts'
 import type { Place } from '../model/profiler.ts'
 import { assess, HEALTH_LIMITS } from '../stats/assess.ts'
+import { outcomesOf } from '../stats/history-counts.ts'
 import { NO_QUANTILES } from '../stats/slot-sketch.ts'
-import type { RecentFigures } from '../stats/task-history.ts'
+import type { RecentFigures, TaskHistory } from '../stats/task-history.ts'
 import { troubleOf } from '../stats/trouble.ts'
 import { clean } from '../telemetry/names.ts'
 import type { Blocker, Now, TaskRow } from './protocol.ts'
@@ -16,7 +17,7 @@ export function nowOf(source: Source): Now {
   const { concurrency, queue, state, governor, heap } = snapshot
   const foreground = source.inspection.foreground.recent()
   const none = { running: NO_QUANTILES, idle: NO_QUANTILES }
-  const rows = snapshot.tasks.flatMap((task) => rowOf(source, snapshot, task) ?? [])
+  const known = snapshot.tasks.flatMap((task) => knownOf(source, task) ?? [])
   return {
     at: Date.now(),
     state,
@@ -34,22 +35,31 @@ export function nowOf(source: Source): Now {
             holdsBack: governor.holdsBack,
           },
     heap: { used: heap.used, limit: heap.limit, guarded: heap.guarded },
-    loop: { ...(foreground?.loopDelay ?? none), blockers: blockersOf(source, snapshot) },
+    loop: { ...(foreground?.loopDelay ?? none), blockers: blockersOf(known) },
     requests: foreground?.request ?? none,
-    tasks: rows.sort(byTrouble),
+    tasks: known.map((task) => rowOf(source, snapshot, task)).sort(byTrouble),
   }
 }
 
-/** One line of *Now*; undefined where nothing is known of the task. */
+/** What *Now* is made of, for one task. */
+export interface Known {
+  readonly task: Snapshot['tasks'][number]
+  readonly history: TaskHistory
+  readonly recent: RecentFigures
+}
+
+/** undefined where nothing is known of the task. */
+export function knownOf({ inspection }: Source, task: Known['task']): Known | undefined {
+  const history = inspection.history(task.name)
+  return history && { task, history, recent: history.recent(inspection.clock.now()) }
+}
+
+/** One line of *Now*. */
 export function rowOf(
   { inspection }: Source,
   snapshot: Pick<Snapshot, 'engines' | 'concurrency'>,
-  task: Snapshot['tasks'][number],
-): TaskRow | undefined {
-  const history = inspection.history(task.name)
-  if (history === undefined) return undefined
-  const now = inspection.clock.now()
-  const recent = history.recent(now)
+  { task, history, recent }: Known,
+): TaskRow {
   const engine = snapshot.engines.find((engine) => engine.task === task.name)
   const concurrency = Math.min(
     inspection.plan(task.name)?.concurrency ?? Number.POSITIVE_INFINITY,
@@ -77,7 +87,7 @@ export function rowOf(
     oldest: task.oldestWaiting,
     running: task.running,
     zombies: task.zombies,
-    sparkline: history.sparkline(now),
+    sparkline: history.sparkline(inspection.clock.now()),
     trouble: score,
     reasons,
   }
@@ -89,8 +99,7 @@ function engineOf({ system, queue, up }: EngineFigures) {
 
 /** Outcomes per second. */
 function rateOf({ counts, seconds }: RecentFigures): number {
-  const outcomes = counts.completed + counts.failed + counts.cancelled + counts.dropped + counts.handed_off
-  return outcomes / Math.max(1, seconds)
+  return outcomesOf(counts) / Math.max(1, seconds)
 }
 
 /** What needs attention first; of the rest, what failed, and what does most. */
@@ -103,13 +112,11 @@ function byTrouble(one: TaskRow, other: TaskRow): number {
   )
 }
 
-function blockersOf({ inspection }: Source, { tasks }: Snapshot): Blocker[] {
-  const now = inspection.clock.now()
-  const found = tasks.flatMap(({ name }): Blocker[] => {
-    const blocked = inspection.history(name)?.recentCounts(now).blocked
-    if (blocked === undefined) return []
-    const { seconds, longest, stalls, place } = blocked
-    return [{ task: name, seconds, longest, stalls, place: place === undefined ? null : placeText(place) }]
+function blockersOf(known: readonly Known[]): Blocker[] {
+  const found = known.flatMap(({ task, recent: { counts } }): Blocker[] => {
+    if (counts.blocked === undefined) return []
+    const { seconds, longest, stalls, place } = counts.blocked
+    return [{ task: task.name, seconds, longest, stalls, place: place === undefined ? null : placeText(place) }]
   })
   return found.sort((one, other) => other.seconds - one.seconds).slice(0, BLOCKERS)
 }

@@ -3,7 +3,7 @@ import { MEASURES, type Percentiles } from '../stats/part-ring.ts'
 import type { SlotSketch } from '../stats/slot-sketch.ts'
 import type { Chart } from '../stats/task-history.ts'
 import { clean } from '../telemetry/names.ts'
-import { rowOf } from './now.ts'
+import { knownOf, rowOf } from './now.ts'
 import type { AttemptRow, Line, TaskDetail } from './protocol.ts'
 import { epochOf, type Source } from './source.ts'
 
@@ -12,9 +12,9 @@ export function taskDetailOf(source: Source, name: string, range: 900 | 3600): T
   const { inspection, tasks } = source
   const snapshot = tasks.snapshot()
   const task = snapshot.tasks.find((task) => task.name === name)
-  const row = task && rowOf(source, snapshot, task)
-  const history = inspection.history(name)
-  if (row === undefined || history === undefined) return undefined
+  const known = task && knownOf(source, task)
+  if (known === undefined) return undefined
+  const { history } = known
   const now = inspection.clock.now()
   const chart = history.chart(now, range === 3600)
   const plan = inspection.plan(name)
@@ -24,7 +24,7 @@ export function taskDetailOf(source: Source, name: string, range: 900 | 3600): T
     profile: inspection.profiler?.keptOf(name, logged.id, logged.attempt) ?? null,
   })
   return {
-    row,
+    row: rowOf(source, snapshot, known),
     options: {
       priority: plan?.priority ?? 'medium',
       concurrency: plan === undefined || plan.concurrency === Number.POSITIVE_INFINITY ? null : plan.concurrency,

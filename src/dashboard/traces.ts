@@ -1,4 +1,4 @@
-import { type KeptSpan, type KeptTrace, recentTraces } from '../telemetry/recent-traces.ts'
+import { attributeOf, type KeptSpan, type KeptTrace, recentTraces } from '../telemetry/recent-traces.ts'
 import type { Page, TraceDetail, TraceRow, TraceSpan } from './protocol.ts'
 
 const PAGE = 100
@@ -46,10 +46,15 @@ function rowOf(trace: KeptTrace): TraceRow {
   const first = spans.reduce((first, span) => (span.start < first.start ? span : first))
   const root = request ?? spans.find(({ parent, remoteParent }) => parent === undefined || remoteParent) ?? first
   const last = Math.max(...spans.map(({ start, end }) => end ?? start))
-  const route = request && attribute(request, 'http.route')
-  const method = request && (attribute(request, 'http.request.method') ?? attribute(request, 'http.method'))
-  const status = request && (attribute(request, 'http.response.status_code') ?? attribute(request, 'http.status_code'))
-  const tasks = new Set(spans.flatMap((span) => attribute(span, 'task.name') ?? []))
+  const route = request && attributeOf(request.attributes, 'http.route')
+  const method =
+    request &&
+    (attributeOf(request.attributes, 'http.request.method') ?? attributeOf(request.attributes, 'http.method'))
+  const status =
+    request &&
+    (attributeOf(request.attributes, 'http.response.status_code') ??
+      attributeOf(request.attributes, 'http.status_code'))
+  const tasks = new Set(spans.flatMap((span) => attributeOf(span.attributes, 'task.name') ?? []))
   return {
     traceId,
     at: Math.round(first.start),
@@ -92,18 +97,14 @@ function traceSpan(span: KeptSpan, respondedAt: number | null): TraceSpan {
 
 /** Only attempts have waited. */
 function taskOf(span: KeptSpan): TraceSpan['task'] | undefined {
-  const name = attribute(span, 'task.name')
-  const wait = attribute(span, 'task.wait')
+  const name = attributeOf(span.attributes, 'task.name')
+  const wait = attributeOf(span.attributes, 'task.wait')
   if (name === undefined || wait === undefined) return undefined
   return {
     name,
-    id: attribute(span, 'task.id') ?? '',
-    attempt: Number(attribute(span, 'task.attempt') ?? 1),
+    id: attributeOf(span.attributes, 'task.id') ?? '',
+    attempt: Number(attributeOf(span.attributes, 'task.attempt') ?? 1),
     wait: Number(wait),
-    result: attribute(span, 'task.result') ?? null,
+    result: attributeOf(span.attributes, 'task.result') ?? null,
   }
-}
-
-function attribute({ attributes }: KeptSpan, wanted: string): string | undefined {
-  return attributes.find(([key]) => key === wanted)?.[1]
 }

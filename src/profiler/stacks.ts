@@ -1,3 +1,5 @@
+import type { Place } from '../model/profiler.ts'
+
 /** A function, as a stack names it. */
 export interface Frame {
   readonly name: string
@@ -11,6 +13,11 @@ export interface Frame {
 export interface Stack {
   readonly frame: Frame
   readonly caller: Stack | undefined
+}
+
+/** The same, with nothing in place of what is not known. */
+export function asPlace({ name, file, line }: Frame): Place {
+  return { name, file: file === '' ? undefined : file, line: line === 0 ? undefined : line }
 }
 
 export const GARBAGE_COLLECTION = '(garbage collection)'

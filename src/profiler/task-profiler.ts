@@ -9,7 +9,7 @@ import type { Meanwhile } from './profile-source.ts'
 import { Attempt, type AttemptOwner, type Sample } from './sample.ts'
 import { type SamplerUse, sampler } from './sampler.ts'
 import { SlowAttempts, type SlowRule } from './slow.ts'
-import { type Frame, GARBAGE_COLLECTION, isOwn, placeOf } from './stacks.ts'
+import { asPlace, type Frame, GARBAGE_COLLECTION, isOwn, placeOf } from './stacks.ts'
 
 /** What `startProfiler` asks for. */
 export interface ContinuousPlan {
@@ -228,9 +228,7 @@ function placed(places: ReadonlyMap<Frame, number>): Held['place'] {
   // Garbage is collected, and microtasks are run, for somebody: a function of the app's own says more.
   const rank = (frame: Frame) => (isOwn(frame) ? 0 : frame.name === GARBAGE_COLLECTION ? 2 : 1)
   const [place] = [...places].sort(([a, held], [b, more]) => rank(a) - rank(b) || more - held)
-  if (place === undefined) return undefined
-  const { name, file, line } = place[0]
-  return { name, file: file === '' ? undefined : file, line: line === 0 ? undefined : line }
+  return place && asPlace(place[0])
 }
 
 function longest(others: ReadonlyMap<string, number>): Meanwhile[] {

@@ -1,7 +1,7 @@
 import type { ProfileFrame, ProfileView } from '../model/profiler.ts'
 import { type TreeNode, treeOf } from './frame-tree.ts'
 import type { ProfileFigures, ProfileRow, ProfileSource } from './profile-source.ts'
-import type { Frame } from './stacks.ts'
+import { asPlace } from './stacks.ts'
 
 /** How many functions are listed. */
 const TOP = 50
@@ -16,22 +16,18 @@ export function viewOf(figures: ProfileFigures, rows: readonly ProfileRow[], sou
     samples: figures.samples,
     busy: figures.busy,
     cpu: figures.cpu,
-    top: rows.slice(0, TOP).map((row) => ({ ...placed(row), self: row.self, total: row.total })),
+    top: rows.slice(0, TOP).map((row) => ({ ...asPlace(row), self: row.self, total: row.total })),
     root: framed(tree, tree.total * NARROWEST),
   }
 }
 
 function framed({ name, frame, children, total }: TreeNode, least: number): ProfileFrame {
   return {
-    ...(frame === undefined ? { name, file: undefined, line: undefined } : placed(frame)),
+    ...(frame === undefined ? { name, file: undefined, line: undefined } : asPlace(frame)),
     value: total / 1000,
     children: [...children.values()]
       .filter((child) => child.total >= least)
       .sort((one, other) => other.total - one.total)
       .map((child) => framed(child, least)),
   }
-}
-
-function placed({ name, file, line }: Frame) {
-  return { name, file: file === '' ? undefined : file, line: line === 0 ? undefined : line }
 }

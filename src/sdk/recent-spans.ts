@@ -176,8 +176,9 @@ export class RecentSpans implements SpanProcessor, RecentTraces {
     if (after === undefined) {
       const undecided = [...this.#groups.all()].flatMap(({ traces }) => [...traces]).reverse()
       for (const traceId of undecided) {
+        if (traces.length >= limit) break
         const trace = this.#whole(traceId)
-        if (trace.spans.length > 0 && traces.length < limit && matches(trace, query)) traces.push(trace)
+        if (trace.spans.length > 0 && matches(trace, query)) traces.push(trace)
       }
     }
     const before = after === undefined ? Number.POSITIVE_INFINITY : Number(after)

@@ -1,4 +1,4 @@
-import type { KeptSpan, KeptTrace, TraceQuery } from '../telemetry/recent-traces.ts'
+import { attributeOf, type KeptSpan, type KeptTrace, type TraceQuery } from '../telemetry/recent-traces.ts'
 
 /** Whether a trace is what is looked for. */
 export function matches({ traceId, spans }: KeptTrace, query: TraceQuery): boolean {
@@ -20,8 +20,4 @@ function mentions({ error, attributes, events }: KeptSpan, text: string): boolea
   return [error, attributeOf(attributes, 'error.type'), ...messages].some(
     (value) => value?.toLowerCase().includes(text) === true,
   )
-}
-
-function attributeOf(attributes: KeptSpan['attributes'], wanted: string): string | undefined {
-  return attributes.find(([key]) => key === wanted)?.[1]
 }

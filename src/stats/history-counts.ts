@@ -23,6 +23,11 @@ export class Counts {
 
 export const COUNTED = ['completed', 'failed', 'cancelled', 'dropped', 'handed_off', 'retries', 'refused'] as const
 
+/** How many deferrals had their outcome. */
+export function outcomesOf({ completed, failed, cancelled, dropped, handed_off }: Readonly<Counts>): number {
+  return completed + failed + cancelled + dropped + handed_off
+}
+
 export function isEmpty(counts: Counts): boolean {
   return counts.blocked === undefined && COUNTED.every((key) => counts[key] === 0)
 }

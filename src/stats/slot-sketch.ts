@@ -1,15 +1,7 @@
-import { rankOf } from './sketch.ts'
+import { LogBuckets } from './log-buckets.ts'
 
 /** Relative accuracy of a quantile: 1.5 %. */
-const ACCURACY = 0.015
-const GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
-const LOG_GAMMA = Math.log(GAMMA)
-/** Smaller values count as this, seconds: 1 µs. */
-const SMALLEST = 1e-6
-/** Larger values count as this, seconds: 11.6 days. */
-const LARGEST = 1e6
-const LOWEST_BUCKET = Math.ceil(Math.log(SMALLEST) / LOG_GAMMA)
-const BUCKETS = Math.ceil(Math.log(LARGEST) / LOG_GAMMA) - LOWEST_BUCKET + 1
+const BUCKETS = new LogBuckets(0.015)
 
 /** Seconds; null where nothing was measured. */
 export interface Quantiles {
@@ -33,11 +25,11 @@ export interface Packed {
  * over a factor of a thousand are 230 buckets, 460 bytes.
  */
 export class SlotSketch {
-  readonly #counts = new Uint32Array(BUCKETS)
+  readonly #counts = new Uint32Array(BUCKETS.length)
   #count = 0
   #max = 0
   /** The buckets in use lie within. */
-  #low = BUCKETS
+  #low = BUCKETS.length
   #high = -1
 
   get count(): number {
@@ -46,8 +38,7 @@ export class SlotSketch {
 
   /** @param seconds 0 or more. */
   record(seconds: number): void {
-    const value = Math.min(Math.max(seconds, SMALLEST), LARGEST)
-    this.#add(Math.min(Math.ceil(Math.log(value) / LOG_GAMMA) - LOWEST_BUCKET, BUCKETS - 1), 1)
+    this.#add(BUCKETS.of(seconds), 1)
     if (seconds > this.#max) this.#max = seconds
   }
 
@@ -103,7 +94,7 @@ export class SlotSketch {
     if (this.#high >= 0) this.#counts.fill(0, this.#low, this.#high + 1)
     this.#count = 0
     this.#max = 0
-    this.#low = BUCKETS
+    this.#low = BUCKETS.length
     this.#high = -1
   }
 
@@ -116,18 +107,12 @@ export class SlotSketch {
   /** Every bucket in use: its upper bound in seconds, and its count. */
   *buckets(): Iterable<readonly [bound: number, count: number]> {
     for (let bucket = this.#low; bucket <= this.#high; bucket++) {
-      if (this.#counts[bucket]! > 0) yield [GAMMA ** (bucket + LOWEST_BUCKET), this.#counts[bucket]!]
+      if (this.#counts[bucket]! > 0) yield [BUCKETS.upper(bucket), this.#counts[bucket]!]
     }
   }
 
   #quantile(q: number): number {
-    const rank = rankOf(q, this.#count)
-    let seen = 0
-    for (let bucket = this.#low; bucket <= this.#high; bucket++) {
-      seen += this.#counts[bucket]!
-      if (seen >= rank) return Math.min(this.#max, (2 * GAMMA ** (bucket + LOWEST_BUCKET)) / (GAMMA + 1))
-    }
-    return this.#max
+    return BUCKETS.quantile(q, this.#count, this.#counts, this.#low, this.#high, this.#max)
   }
 
   #add(bucket: number, count: number): void {
@@ -139,4 +124,4 @@ export class SlotSketch {
 }
 
 /** A gap is at most two bytes, a count at most five. */
-const packing = new Uint8Array(7 * BUCKETS)
+const packing = new Uint8Array(7 * BUCKETS.length)

@@ -156,7 +156,10 @@ export class TaskHistory {
   }
 
   recent(now: number): RecentFigures {
-    const counts = this.recentCounts(now)
+    this.advance(now)
+    const counts = new Counts()
+    for (const slot of this.#slots.last(RECENT_SLOTS)) add(counts, slot.counts)
+    add(counts, this.#live)
     const { wait, duration, effect } = this.#recent
     return {
       seconds: (Math.min(this.#slots.size, RECENT_SLOTS) * SLOT + this.#timer.elapsed(now)) / 1000,
@@ -165,15 +168,6 @@ export class TaskHistory {
       duration: duration.quantiles(),
       effect: effect.quantiles(),
     }
-  }
-
-  /** What happened in the last five minutes. */
-  recentCounts(now: number): Readonly<Counts> {
-    this.advance(now)
-    const counts = new Counts()
-    for (const slot of this.#slots.last(RECENT_SLOTS)) add(counts, slot.counts)
-    add(counts, this.#live)
-    return counts
   }
 
   /** Completed and failed in each of the last parts of 15 seconds, the oldest first. */

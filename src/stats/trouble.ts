@@ -1,6 +1,7 @@
 import type { TaskMode } from '../model/words.ts'
 import { HEALTH_LIMITS } from './assess.ts'
 import type { TaskFigures } from './figures.ts'
+import { outcomesOf } from './history-counts.ts'
 import type { RecentFigures } from './task-history.ts'
 
 /** What a task is judged by. */
@@ -44,8 +45,7 @@ export function troubleOf({ mode, figures, recent, concurrency, engine }: Troubl
     say(few ? 0.1 : scoreOf(ratio, failureRatio), `${percent(ratio)} failed (${failed} of ${completed + failed})`)
   }
   if (counts.dropped > 0) {
-    const all = counts.completed + counts.failed + counts.cancelled + counts.dropped + counts.handed_off
-    say(0.5 + (0.5 * counts.dropped) / all, `${counts.dropped} dropped`)
+    say(0.5 + (0.5 * counts.dropped) / outcomesOf(counts), `${counts.dropped} dropped`)
   }
   const age = figures.oldestWaiting ?? 0
   if (mode !== 'paused') say(scoreOf(age, oldest), `ready for ${seconds(age)} and not started`)

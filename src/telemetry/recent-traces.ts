@@ -25,6 +25,11 @@ export interface KeptSpan {
   readonly links: readonly { readonly traceId: string; readonly spanId: string }[]
 }
 
+/** The value of one attribute; undefined where it is not there. */
+export function attributeOf(attributes: KeptSpan['attributes'], wanted: string): string | undefined {
+  return attributes.find(([key]) => key === wanted)?.[1]
+}
+
 /** One trace, or what is kept of it. */
 export interface KeptTrace {
   readonly traceId: string

@@ -48,8 +48,8 @@ describe.runIf(able)('with a Node that can tell tasks apart', () => {
     expect(long.used).toBeGreaterThan(1.9)
     expect(long.counted / long.used).toBeGreaterThan(0.9)
     expect(long.counted / long.used).toBeLessThan(1.05)
-    // What Node itself does between them is nobody's.
-    expect(short.counted / short.used).toBeGreaterThan(0.75)
+    // What Node itself does between them is nobody's. By the samples alone, without what idle ones tell, it would be 0.45.
+    expect(short.counted / short.used).toBeGreaterThan(0.7)
     expect(short.counted / short.used).toBeLessThan(1.1)
   })
 

@@ -4,7 +4,7 @@ import { Copy } from './parts/copy.tsx'
 import { useRowLinks } from './parts/row-links.ts'
 import { Scroll } from './parts/scroll.tsx'
 import { Empty, Loaded } from './parts/states.tsx'
-import { LongText, Name } from './parts/text.tsx'
+import { LongText, Name, Route } from './parts/text.tsx'
 import { href } from './router.ts'
 import { count, duration } from './words/format.ts'
 
@@ -66,7 +66,7 @@ function Row({ row }: { row: UndeclaredRow }) {
         </a>
       </th>
       <td class="words">
-        {row.route === null ? <span class="quiet">none</span> : <Name text={row.route} length={50} />}
+        <Route route={row.route} length={50} />
       </td>
       <td>{count(row.count)}</td>
       <td>{duration(row.total)}</td>

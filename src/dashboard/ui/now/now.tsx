@@ -1,5 +1,6 @@
 import type { Now } from '../../protocol.ts'
 import { Empty } from '../parts/states.tsx'
+import { TaskFilter } from '../parts/task-filter.tsx'
 import { href } from '../router.ts'
 import { replaceRoute } from '../use-route.ts'
 import { Loop } from './loop.tsx'
@@ -18,16 +19,7 @@ export function NowScreen({ now, filter }: { now: Now; filter: string }) {
         <div class="title">
           <h2 id="tasks-title">Tasks</h2>
           <p class="quiet">last 5 minutes, the most troubled first</p>
-          <label class="filter">
-            <span class="hidden">Only tasks whose name has</span>
-            <input
-              type="search"
-              data-search
-              placeholder="Filter by name ( / )"
-              value={filter}
-              onInput={(event) => setFilter(event.currentTarget.value)}
-            />
-          </label>
+          <TaskFilter class="filter" value={filter} onChange={setFilter} />
         </div>
         {now.tasks.length === 0 ? (
           <Empty title="No task is defined yet.">

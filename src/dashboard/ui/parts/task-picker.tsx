@@ -4,6 +4,7 @@ import { filtered } from '../now/order.ts'
 import { count } from '../words/format.ts'
 import { Sign, severityOf } from './severity.tsx'
 import { Empty, Skeleton } from './states.tsx'
+import { TaskFilter } from './task-filter.tsx'
 import { Name } from './text.tsx'
 
 interface Props {
@@ -26,18 +27,7 @@ export function TaskPicker({ label, tasks, current, hrefOf, figure }: Props) {
   const found = filtered(tasks, filter)
   return (
     <nav class="picker" aria-label={label}>
-      {tasks.length > FEW && (
-        <label>
-          <span class="hidden">Only tasks whose name has</span>
-          <input
-            type="search"
-            data-search
-            placeholder="Filter by name ( / )"
-            value={filter}
-            onInput={(event) => setFilter(event.currentTarget.value)}
-          />
-        </label>
-      )}
+      {tasks.length > FEW && <TaskFilter value={filter} onChange={setFilter} />}
       <ul>
         {found.slice(0, SHOWN).map((row) => (
           <li key={row.name}>

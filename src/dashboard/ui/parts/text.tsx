@@ -13,6 +13,11 @@ export function Name({ text, length = 120 }: { text: string; length?: number }) 
   )
 }
 
+/** Of the request; null where there was none. */
+export function Route({ route, length }: { route: string | null; length: number }) {
+  return route === null ? <span class="quiet">none</span> : <Name text={route} length={length} />
+}
+
 /** A text from outside that may have many lines, or ten million characters. */
 export function LongText({ text, length = 400, code = false }: { text: string; length?: number; code?: boolean }) {
   const [all, setAll] = useState(false)

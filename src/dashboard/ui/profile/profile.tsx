@@ -4,6 +4,7 @@ import { config } from '../config.ts'
 import { useQuery } from '../data/query.ts'
 import { Scroll } from '../parts/scroll.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
+import { TaskHeading } from '../parts/task-heading.tsx'
 import { TaskPicker } from '../parts/task-picker.tsx'
 import { Name } from '../parts/text.tsx'
 import { encode, href } from '../router.ts'
@@ -53,11 +54,7 @@ function One({ name, id }: { name: string; id: string | null }) {
   return (
     <section aria-label={`Profile of ${name.slice(0, 80)}`}>
       <div class="title">
-        <h2>
-          <a href={href({ screen: 'task', name, range: 900 })}>
-            <Name text={name} length={80} />
-          </a>
-        </h2>
+        <TaskHeading name={name} />
         {id !== null && (
           <p class="quiet">
             one attempt; <a href={href({ screen: 'profile', name, id: null })}>all attempts</a>

@@ -4,8 +4,8 @@ import { useQuery } from '../data/query.ts'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { TaskActions } from '../parts/task-actions.tsx'
 import { TaskBadges } from '../parts/task-badges.tsx'
+import { TaskHeading } from '../parts/task-heading.tsx'
 import { TaskPicker } from '../parts/task-picker.tsx'
-import { Name } from '../parts/text.tsx'
 import { encode, href } from '../router.ts'
 import { FailedTasks } from '../task/failed.tsx'
 import { count } from '../words/format.ts'
@@ -41,11 +41,7 @@ function One({ name, row }: { name: string; row: TaskRow | undefined }) {
   return (
     <section aria-label={`Queue of ${name.slice(0, 80)}`}>
       <div class="title">
-        <h2>
-          <a href={href({ screen: 'task', name, range: 900 })}>
-            <Name text={name} length={80} />
-          </a>
-        </h2>
+        <TaskHeading name={name} />
         {row && <TaskBadges row={row} />}
         <p class="ranges">
           {(['waiting', 'failed'] as const).map((one) => (

@@ -4,7 +4,7 @@ import { usePages } from '../data/pages.ts'
 import { confirm } from '../parts/confirm.tsx'
 import { ListFoot } from '../parts/list-foot.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
-import { Name } from '../parts/text.tsx'
+import { Name, Route } from '../parts/text.tsx'
 import { Time } from '../parts/time.tsx'
 import { VirtualTable } from '../parts/virtual-table.tsx'
 import { encode, href } from '../router.ts'
@@ -78,7 +78,7 @@ function Row({ task, cancelled }: { task: WaitingTask; cancelled: () => void }) 
       <td>{task.priority}</td>
       <td class="number-cell">{count(task.attempt)}</td>
       <td class="wide">
-        {task.route === null ? <span class="quiet">none</span> : <Name text={task.route} length={50} />}
+        <Route route={task.route} length={50} />
       </td>
       {config.payloads && (
         <td class="wide mono">{task.payload === undefined ? '' : <Name text={task.payload} length={80} />}</td>

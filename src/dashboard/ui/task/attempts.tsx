@@ -3,7 +3,7 @@ import { useRowLinks } from '../parts/row-links.ts'
 import { Scroll } from '../parts/scroll.tsx'
 import { Sign } from '../parts/severity.tsx'
 import { Empty } from '../parts/states.tsx'
-import { Name } from '../parts/text.tsx'
+import { Name, Route } from '../parts/text.tsx'
 import { Time } from '../parts/time.tsx'
 import { href } from '../router.ts'
 import { count, duration } from '../words/format.ts'
@@ -66,7 +66,7 @@ function Row({ attempt: it, task }: { attempt: AttemptRow; task: string }) {
       <td>{duration(it.wait)}</td>
       <td>{duration(it.duration)}</td>
       <td class="words">
-        {it.route === null ? <span class="quiet">none</span> : <Name text={it.route} length={40} />}
+        <Route route={it.route} length={40} />
       </td>
       <td class="words">
         {it.traceId === null ? (

@@ -14,6 +14,12 @@ const SECONDS = [
   ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 18_000, 43_200, 86_400, 864_000],
 ]
 
+const MEASURES = [
+  ['wait', 'Wait'],
+  ['duration', 'Duration'],
+  ['effect', 'Effect'],
+] as const
+
 const SOLID: readonly number[] = []
 const DASHED = [7, 3]
 const DOTTED = [2, 3]
@@ -58,25 +64,18 @@ export function Charts({ charts, range, children }: Props) {
     <div class="charts">
       <Chart title="Outcomes and retries" times={times} range={range} series={of.outcomes} format={rate} />
       <Chart title="Waiting and running" times={times} range={range} series={of.load} format={count} steps={COUNTS} />
-      <Chart title="Wait" times={times} range={range} series={of.wait} format={duration} axis={short} steps={SECONDS} />
-      <Chart
-        title="Duration"
-        times={times}
-        range={range}
-        series={of.duration}
-        format={duration}
-        axis={short}
-        steps={SECONDS}
-      />
-      <Chart
-        title="Effect"
-        times={times}
-        range={range}
-        series={of.effect}
-        format={duration}
-        axis={short}
-        steps={SECONDS}
-      />
+      {MEASURES.map(([measure, title]) => (
+        <Chart
+          key={measure}
+          title={title}
+          times={times}
+          range={range}
+          series={of[measure]}
+          format={duration}
+          axis={short}
+          steps={SECONDS}
+        />
+      ))}
       {children}
     </div>
   )

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import type { TraceDetail } from '../../protocol.ts'
 import { config } from '../config.ts'
@@ -117,30 +118,29 @@ function around({ from, to, waitFrom }: SpanRow, length: number): View {
 function Legend() {
   return (
     <span class="legend" aria-hidden="true">
-      <span>
-        <svg width="18" height="10" aria-hidden="true">
-          <rect class="wait" width="18" height="10" fill="url(#hatch)" />
-        </svg>
-        wait
-      </span>
-      <span>
-        <svg width="18" height="10" aria-hidden="true">
-          <rect class="span attempt" width="18" height="10" />
-        </svg>
-        attempt
-      </span>
-      <span>
-        <svg width="18" height="10" aria-hidden="true">
-          <line class="retry" x2="18" y1="5" y2="5" />
-        </svg>
-        backoff
-      </span>
-      <span>
-        <svg width="18" height="10" aria-hidden="true">
-          <line class="responded" x1="9" x2="9" y2="10" />
-        </svg>
-        response over
-      </span>
+      <Key word="wait">
+        <rect class="wait" width="18" height="10" fill="url(#hatch)" />
+      </Key>
+      <Key word="attempt">
+        <rect class="span attempt" width="18" height="10" />
+      </Key>
+      <Key word="backoff">
+        <line class="retry" x2="18" y1="5" y2="5" />
+      </Key>
+      <Key word="response over">
+        <line class="responded" x1="9" x2="9" y2="10" />
+      </Key>
+    </span>
+  )
+}
+
+function Key({ word, children }: { word: string; children: ComponentChildren }) {
+  return (
+    <span>
+      <svg width="18" height="10" aria-hidden="true">
+        {children}
+      </svg>
+      {word}
     </span>
   )
 }
